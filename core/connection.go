@@ -1,0 +1,250 @@
+package core
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// Connection is the record of one client connection, for servers; package stdlib
+// is the one for net/http. Without it age, request count and a connection's own
+// place in a spread drain are unknown.
+//
+// A server calls Open when it accepts the connection, hands Context on to the
+// requests, and reports every later state. The zero value is a record that is
+// not open yet; a record must not be copied. All methods are safe for concurrent
+// use. Open and SetState take no lock that a request holds.
+type Connection struct {
+	ctl     *Controller
+	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
+	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
+	opened  int64                        // since Controller.start, in nanoseconds
+	lot     lot
+
+	requests atomic.Uint32
+	served   atomic.Uint32 // exchanges that ended while draining
+	bits     atomic.Uint32
+}
+
+// sharedRecord is what few connections need.
+type sharedRecord struct {
+	mu      sync.Mutex
+	streams map[headerIdentity]*Exchange // HTTP/2: the exchanges under way
+	leaver  *leaver
+}
+
+// The bits of a Connection: its mark and what CloseAfter asked for, each a
+// reasonIndex, and what is known about it.
+const (
+	markShift  = 0
+	askedShift = 8
+
+	bitAnnounced      = 1 << 16 // a final header with the announcement was handed to the server
+	bitAnnouncedDrain = 1 << 17 // … and it was during a drain
+	bitHTTP2          = 1 << 18
+	bitInput          = 1 << 19 // something came after the announcement
+	bitClientClose    = 1 << 20 // the client said that it closes
+	bitOpen           = 1 << 21
+	bitActive         = 1 << 22
+	bitHijacked       = 1 << 23
+	bitBodyPending    = 1 << 24 // the announced exchange did not read all of its request's body
+)
+
+// Open fills the record for a connection accepted now. It must be called once,
+// before any other method.
+func (c *Connection) Open(ctl *Controller) {
+	now := ctl.now()
+	c.ctl = ctl
+	c.opened = now
+	c.lot = ctl.lots.draw()
+	if share := ctl.drainShare(now); share > 0 {
+		// The connections that came before have had their share of the drain;
+		// this one has the rest of it before itself.
+		c.lot = c.lot.within(share, 1)
+	}
+	c.set(bitOpen)
+	ctl.shard(c).open.Add(1)
+}
+
+// Context returns ctx with the record in it, for every request of the
+// connection.
+func (c *Connection) Context(ctx context.Context) context.Context {
+	return &connectionContext{ctx, c}
+}
+
+// SetState reports a state as net/http does. It returns true with
+// [http.StateIdle] where the connection must be closed now: its last response
+// was announced as such, whatever became of the header later.
+//
+// [http.StateHijacked] counts the connection as hijacked until
+// [http.StateClosed] is reported for it.
+func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
+	s := c.ctl.shard(c)
+	switch state {
+	case http.StateActive:
+		if c.set(bitActive)&bitActive == 0 {
+			s.active.Add(1)
+		}
+	case http.StateIdle:
+		c.leaveActive(s)
+		return c.mustClose()
+	case http.StateHijacked:
+		c.leaveActive(s)
+		if c.clear(bitOpen)&bitOpen != 0 {
+			s.open.Add(-1)
+			c.set(bitHijacked)
+			s.hijacked.Add(1)
+		}
+		if e := c.current.Load(); e != nil {
+			e.leaveFlight()
+		}
+	case http.StateClosed:
+		c.leaveActive(s)
+		if c.clear(bitOpen)&bitOpen != 0 {
+			s.open.Add(-1)
+		}
+		if c.clear(bitHijacked)&bitHijacked != 0 {
+			s.hijacked.Add(-1)
+		}
+		c.forgetLeaver()
+	}
+	return false
+}
+
+func (c *Connection) leaveActive(s *shard) {
+	if c.clear(bitActive)&bitActive != 0 {
+		s.active.Add(-1)
+	}
+}
+
+func (c *Connection) mustClose() bool {
+	bits := c.bits.Load()
+	if bits&bitAnnounced == 0 || bits&bitHTTP2 != 0 {
+		return false
+	}
+	if c.current.Load() != nil {
+		// The response has left and the middleware's handler still runs: a
+		// handler above it (http.TimeoutHandler) answered in its place, without
+		// our header. The next response announces.
+		c.clear(bitAnnounced)
+		return false
+	}
+	return true
+}
+
+// Mark returns why the connection ends. It is false until a close has been
+// decided; from then on every final response announces.
+func (c *Connection) Mark() (Reason, bool) {
+	i := c.mark()
+	if i == 0 {
+		return "", false
+	}
+	return c.ctl.reason(i), true
+}
+
+// Idle reports whether the connection is open and has no request under way.
+func (c *Connection) Idle() bool { return c.bits.Load()&(bitOpen|bitActive) == bitOpen }
+
+// Hijacked reports whether a handler took the connection over and has not closed
+// it, as far as the server has said.
+func (c *Connection) Hijacked() bool { return c.bits.Load()&bitHijacked != 0 }
+
+// Announced reports whether the connection's end has been announced to the
+// client, and whether that was during a drain.
+func (c *Connection) Announced() (announced, inDrain bool) {
+	bits := c.bits.Load()
+	return bits&bitAnnounced != 0, bits&bitAnnouncedDrain != 0
+}
+
+// Served returns how many exchanges ended on the connection while the Controller
+// was draining.
+func (c *Connection) Served() int { return int(c.served.Load()) }
+
+// HTTP2 reports whether a request came over HTTP/2.
+func (c *Connection) HTTP2() bool { return c.bits.Load()&bitHTTP2 != 0 }
+
+// InputAfterAnnounce reports that the client sent something after the last
+// response had been announced as such. It returns true the first time. What
+// belongs to the body of the last request does not count.
+func (c *Connection) InputAfterAnnounce() bool {
+	bits := c.bits.Load()
+	if bits&bitAnnounced == 0 || bits&(bitHTTP2|bitBodyPending) != 0 {
+		return false
+	}
+	if c.set(bitInput)&bitInput != 0 {
+		return false
+	}
+	c.ctl.inputAfterAnnounce.Add(1)
+	return true
+}
+
+func (c *Connection) set(bits uint32) (old uint32)   { return c.bits.Or(bits) }
+func (c *Connection) clear(bits uint32) (old uint32) { return c.bits.And(^bits) }
+
+func (c *Connection) mark() reasonIndex  { return reasonIndex(c.bits.Load() >> markShift & 0xff) }
+func (c *Connection) asked() reasonIndex { return reasonIndex(c.bits.Load() >> askedShift & 0xff) }
+
+// setMark marks the connection and reports whether it was the first to do so.
+func (c *Connection) setMark(i reasonIndex) (first bool) {
+	return c.setOnce(markShift, i)
+}
+
+func (c *Connection) ask(i reasonIndex) { c.setOnce(askedShift, i) }
+
+func (c *Connection) setOnce(shift int, i reasonIndex) bool {
+	for {
+		old := c.bits.Load()
+		if old>>shift&0xff != 0 {
+			return false
+		}
+		if c.bits.CompareAndSwap(old, old|uint32(i)<<shift) {
+			return true
+		}
+	}
+}
+
+// age returns how long the connection has been open, in nanoseconds.
+func (c *Connection) age(now int64) int64 { return now - c.opened }
+
+// ageLimit and requestLimit are the connection's own limits, within ±10 %. They
+// are drawn apart from each other and from the lot, so that a connection that
+// goes early for one reason does not go early for all.
+func (c *Connection) ageLimit() int64 {
+	return jittered(int64(c.ctl.maxAge), c.lot.other(1))
+}
+
+func (c *Connection) requestLimit() uint32 {
+	return uint32(min(jittered(int64(c.ctl.maxRequests), c.lot.other(2)), math.MaxUint32))
+}
+
+func jittered(limit int64, l lot) int64 {
+	return limit + int64(math.Round(float64(limit)*(l.float()-0.5)/5))
+}
+
+func (c *Connection) sharedRecord() *sharedRecord {
+	if s := c.shared.Load(); s != nil {
+		return s
+	}
+	s := new(sharedRecord)
+	if !c.shared.CompareAndSwap(nil, s) {
+		return c.shared.Load()
+	}
+	return s
+}
+
+// connectionContext is context.WithValue at half the size.
+type connectionContext struct {
+	context.Context
+	connection *Connection
+}
+
+type contextKey struct{}
+
+func (c *connectionContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return c.connection
+	}
+	return c.Context.Value(key)
+}

@@ -1,0 +1,99 @@
+package core
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Controller decides which connections must end. One Controller may serve
+// several servers. Make it with [New]; all methods are safe for concurrent use.
+// It runs no goroutine. A nil Controller decides nothing in Begin and in the
+// adapters' middleware; its other methods must not be called.
+type Controller struct {
+	config
+
+	start      time.Time
+	needsClock bool // a rule other than a spread drain asks for the time
+	needsRoute bool
+
+	lots   lotSequence
+	budget budget
+	load   loadRule
+
+	drained        atomic.Int64 // since when by Drain; 0 = not
+	flag           flagReader
+	listenerClosed atomic.Bool
+	leavers        leavers
+
+	shards             []shard
+	closes             []atomic.Uint64 // by reasonIndex-1
+	heldBack           atomic.Uint64
+	clientInitiated    atomic.Uint64
+	inputAfterAnnounce atomic.Uint64
+	untracked          atomic.Uint64
+	untrackedSaid      sync.Once
+}
+
+// New returns a Controller with the rules that the options give, or an error
+// that names the first option with a bad argument, the value, and what is
+// allowed. Without options a connection ends for a drain, at a handler's word
+// and at the client's.
+func New(opts ...Option) (*Controller, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{
+		config:     *cfg,
+		start:      time.Now(),
+		needsClock: cfg.maxAge > 0 || len(cfg.signals) > 0 || len(cfg.flags) > 0,
+		needsRoute: !cfg.routes.empty() || !cfg.exempt.empty(),
+		shards:     make([]shard, 1<<bits.Len(uint(runtime.GOMAXPROCS(0)-1))),
+		closes:     make([]atomic.Uint64, len(cfg.reasons)),
+	}
+	c.lots.init()
+	c.budget.init(cfg.perSecond, cfg.burst)
+	if err := c.load.init(cfg.signals, cfg.logger); err != nil {
+		return nil, fmt.Errorf("politeclose: %w", err)
+	}
+	c.flag.init(cfg.flags)
+	c.leavers.init(c)
+	return c, nil
+}
+
+// now is the time since just before New on the monotonic clock, in nanoseconds,
+// and never 0: a wall clock that jumps changes nothing.
+func (c *Controller) now() int64 { return int64(time.Since(c.start)) + 1 }
+
+// shard is a part of the counters that requests change, so that cores do not
+// wait for one another's cache line.
+type shard struct {
+	begun, landed          atomic.Uint64
+	open, active, hijacked atomic.Int64
+	_                      [128 - 5*8]byte
+}
+
+func (c *Controller) shard(conn *Connection) *shard {
+	var n uint32
+	if conn != nil {
+		n = uint32(conn.lot)
+	} else {
+		n = rand.Uint32()
+	}
+	return &c.shards[n&uint32(len(c.shards)-1)]
+}
+
+func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }
+
+func (c *Controller) sayUntracked() {
+	c.untrackedSaid.Do(func() {
+		c.logger.Warn("politeclose: a request came over a connection without a record: " +
+			"age and request count can not end it, and a share of the load or of a spread drain falls on responses; " +
+			"give the server to stdlib.Track or stdlib.Serve. This is said once; Stats counts them")
+	})
+}

@@ -1,0 +1,227 @@
+package core
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Commit takes the exchange's decision and, for a close, writes the announcement
+// into h, which must be the header that is about to be sent with status. It is
+// for a framework with a writer of its own; [Exchange.Writer] calls it by itself.
+// The first call with a final status counts, later calls do nothing. A status
+// from 100 to 199 other than 101 is not final and does nothing either (RFC 9110
+// §15.2).
+func (e *Exchange) Commit(h http.Header, status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols || e.ctl == nil || e.owner != nil {
+		return
+	}
+	if e.state.Load()&stateCommitted != 0 || e.state.Or(stateCommitted)&stateCommitted != 0 {
+		return
+	}
+	if status == http.StatusSwitchingProtocols {
+		return // the connection is no longer HTTP's to end
+	}
+	if e.request.Close {
+		e.clientClose(h)
+		return
+	}
+	if reason := e.decide(h, status); reason != 0 {
+		e.announce(h, reason)
+	}
+}
+
+// clientClose is the client's own word: Connection: close in its request, or
+// HTTP/1.0 without keep-alive. net/http closes then, and says so to HTTP/1.1.
+func (e *Exchange) clientClose(h http.Header) {
+	if e.conn == nil || e.conn.set(bitClientClose)&bitClientClose == 0 {
+		e.ctl.clientInitiated.Add(1)
+	}
+	if connectionHeader(h) != nil {
+		setClose(h)
+	}
+}
+
+// decide asks the rules in their order and returns the reason of the first that
+// wants the connection to end, 0 if none does.
+func (e *Exchange) decide(h http.Header, status int) reasonIndex {
+	c, conn := e.ctl, e.conn
+	if conn != nil {
+		if mark := conn.mark(); mark != 0 {
+			return mark
+		}
+	}
+	var now int64
+	if c.needsClock {
+		now = c.now()
+		if len(c.flags) > 0 {
+			c.flag.refreshAt(c, now)
+		}
+	}
+	if c.drainSince() != 0 && e.drains(now) {
+		return drainIndex
+	}
+	if asked := e.askedFor(); asked != 0 {
+		return asked
+	}
+	if wantsClose(connectionHeader(h)) {
+		return handlerIndex
+	}
+	var pattern string
+	if c.needsRoute {
+		pattern = e.routePattern()
+	}
+	if e.state.Load()&stateSensitive != 0 || !c.routes.empty() && c.routes.sensitive(pattern, e.request) {
+		return routeIndex
+	}
+	for i := range c.matches {
+		if m := &c.matches[i]; m.accepts(e.request, c.logger) {
+			return m.reason
+		}
+	}
+	if c.statuses != nil {
+		if _, ok := c.statuses[status]; ok {
+			return statusIndex
+		}
+	}
+	if c.needsClock || c.maxRequests > 0 {
+		return e.decideVoluntary(now, pattern)
+	}
+	return 0
+}
+
+// decideVoluntary asks the rules that Exempt keeps off and the budget caps.
+func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
+	c, conn := e.ctl, e.conn
+	var reason reasonIndex
+	switch {
+	case conn != nil && c.maxAge > 0 && conn.age(now) >= conn.ageLimit():
+		reason = ageIndex
+	case conn != nil && c.maxRequests > 0 && conn.requests.Load() >= conn.requestLimit():
+		reason = requestsIndex
+	case len(c.signals) > 0 && e.overloaded(now):
+		reason = loadIndex
+	default:
+		return 0
+	}
+	if !c.exempt.empty() && c.exempt.exempts(pattern, e.request) {
+		return 0
+	}
+	if now == 0 {
+		now = c.now()
+	}
+	if !c.budget.take(now) {
+		c.heldBack.Add(1)
+		return 0
+	}
+	return reason
+}
+
+func (e *Exchange) drains(now int64) bool {
+	c := e.ctl
+	if c.spread == 0 {
+		return true
+	}
+	if now == 0 {
+		now = c.now()
+	}
+	return e.lot().float() < c.drainShare(now)
+}
+
+func (e *Exchange) overloaded(now int64) bool {
+	share := e.ctl.load.shareAt(now, e.ctl)
+	if share <= 0 || e.conn != nil && e.conn.age(now) < minLoadAge {
+		return false
+	}
+	return e.lot().float() < share
+}
+
+// lot is the connection's, so that a share of the connections goes and not a
+// share of the responses, which would take the busiest first. Without a record
+// there is nothing to remember it on.
+func (e *Exchange) lot() lot {
+	if e.conn != nil {
+		return e.conn.lot
+	}
+	return e.ctl.lots.draw()
+}
+
+func (e *Exchange) askedFor() reasonIndex {
+	if e.conn != nil {
+		return e.conn.asked()
+	}
+	return reasonIndex(e.asked.Load())
+}
+
+// sensitive asks both views, the route and the path: one that does not see the
+// pattern must not keep the other from it.
+func (s *patternSet) sensitive(pattern string, r *http.Request) bool {
+	return pattern != "" && s.matchRoute(pattern, r) || s.matchPath(r, false)
+}
+
+func (s *patternSet) exempts(pattern string, r *http.Request) bool {
+	if pattern != "" {
+		return s.matchRoute(pattern, r)
+	}
+	return s.matchPath(r, true)
+}
+
+// announce marks the connection and tells the client.
+func (e *Exchange) announce(h http.Header, reason reasonIndex) {
+	if e.request.ProtoMajor < 3 { // RFC 9114 §4.2: no connection-specific fields, and nobody turns them into a GOAWAY
+		setClose(h)
+	}
+	c, conn := e.ctl, e.conn
+	if conn == nil {
+		c.closes[reason-1].Add(1)
+		return
+	}
+	if conn.setMark(reason) {
+		c.closes[reason-1].Add(1)
+		conn.forgetLeaver()
+	}
+	// Another exchange under way means that this one was given up by a handler
+	// above it and its header goes nowhere: the mark makes the other announce.
+	if current := conn.current.Load(); current == nil || current == e {
+		bits := uint32(bitAnnounced)
+		if c.drainSince() != 0 {
+			bits |= bitAnnouncedDrain
+		}
+		conn.set(bits)
+	}
+}
+
+// setClose makes the header exactly "Connection: close". net/http keeps the
+// connection open after any other spelling, and a second value would tell the
+// client something else (net/http compares the first value with "close").
+func setClose(h http.Header) {
+	for name := range h {
+		if len(name) == len("Connection") && strings.EqualFold(name, "Connection") {
+			delete(h, name)
+		}
+	}
+	h["Connection"] = []string{"close"}
+}
+
+// connectionHeader returns what a handler left. A key that was not written
+// through the Header's methods may be in lower case.
+func connectionHeader(h http.Header) []string {
+	if v := h["Connection"]; v != nil {
+		return v
+	}
+	return h["connection"]
+}
+
+// wantsClose reports whether the close option is among the values (RFC 9110
+// §7.6.1: a list, compared without regard to case).
+func wantsClose(values []string) bool {
+	for _, v := range values {
+		for v != "" {
+			var option string
+			option, v, _ = strings.Cut(v, ",")
+			if strings.EqualFold(strings.Trim(option, " \t"), "close") {
+				return true
+			}
+		}
+	}
+	return false
+}

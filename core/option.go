@@ -1,0 +1,236 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Option configures a [Controller]. An Option with a bad argument makes [New]
+// return an error that names the option, the value and what is allowed.
+type Option func(*config) error
+
+type config struct {
+	reasons     []Reason
+	routes      patternSet
+	exempt      patternSet
+	maxAge      time.Duration
+	maxRequests int
+	statuses    map[int]struct{}
+	matches     []match
+	signals     []Signal
+	flags       []func() bool
+	spread      time.Duration
+	perSecond   float64
+	burst       int
+	logger      *slog.Logger
+}
+
+func newConfig(opts []Option) (*config, error) {
+	procs := runtime.GOMAXPROCS(0)
+	c := &config{
+		reasons:   slices.Clone(builtinReasons),
+		perSecond: float64(10 * procs),
+		burst:     20 * procs,
+		logger:    slog.Default(),
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("politeclose: option %d is nil; leave it out", i+1)
+		}
+		if err := opt(c); err != nil {
+			return nil, fmt.Errorf("politeclose: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// OnRoutes ends the connection after a response of one of these routes, with
+// [ReasonRoute]. It does not use the [Budget].
+//
+// A pattern in the syntax of [http.ServeMux], such as "/login", "POST /login",
+// "/admin/" or "/users/{id}", is compared with the router's own pattern and with
+// the request's cleaned path; either is enough, and a trailing slash makes no
+// difference to a path. Anything else that begins with a slash, such as chi's
+// "/users/{id:[0-9]+}", is compared with the router's own pattern alone. Other
+// patterns, and a pattern given twice, are errors. The cost per request does not
+// depend on the number of patterns.
+func OnRoutes(patterns ...string) Option {
+	return func(c *config) error { return c.routes.add("OnRoutes", patterns) }
+}
+
+// Exempt keeps age, request count and load from ending a connection with the
+// response of one of these routes: health checks and the like. The other rules
+// hold for them as for everybody.
+//
+// The syntax is that of [OnRoutes]. So as not to exempt too much, a pattern is
+// compared with the request's path only where the router gave no pattern, and
+// then to the letter.
+func Exempt(patterns ...string) Option {
+	return func(c *config) error { return c.exempt.add("Exempt", patterns) }
+}
+
+// OnAge ends a connection that has been open for longer than limit, with
+// [ReasonAge], when its next response leaves. Each connection has its own limit
+// within ±10 % of the one given, so that connections opened together do not end
+// together. The limit must be positive. Such closes use the [Budget].
+func OnAge(limit time.Duration) Option {
+	return func(c *config) error {
+		if limit <= 0 {
+			return fmt.Errorf("OnAge: %v is not allowed; the age must be greater than 0", limit)
+		}
+		c.maxAge = limit
+		return nil
+	}
+}
+
+// OnRequestCount ends a connection with the response to its limit'th request,
+// with [ReasonRequests]. Each connection has its own limit within ±10 % of the
+// one given. The limit must be at least 1; 1 allows no second request. Such
+// closes use the [Budget].
+func OnRequestCount(limit int) Option {
+	return func(c *config) error {
+		if limit < 1 || limit > math.MaxInt32 {
+			return fmt.Errorf("OnRequestCount: %d is not allowed; the count must be from 1 to %d", limit, math.MaxInt32)
+		}
+		c.maxRequests = limit
+		return nil
+	}
+}
+
+// OnStatus ends the connection after a response with one of these status codes
+// (200 to 599), with [ReasonStatus]. It does not use the [Budget].
+//
+// 413 is worth having: [http.MaxBytesReader] can not close the connection
+// through a wrapped writer (go.dev/issue/73754).
+func OnStatus(codes ...int) Option {
+	return func(c *config) error {
+		if len(codes) == 0 {
+			return errors.New("OnStatus: no status code given; name at least one from 200 to 599")
+		}
+		for _, code := range codes {
+			if code < 200 || code > 599 {
+				return fmt.Errorf("OnStatus: %d is not allowed; a final status code is from 200 to 599", code)
+			}
+			if c.statuses == nil {
+				c.statuses = make(map[int]struct{})
+			}
+			c.statuses[code] = struct{}{}
+		}
+		return nil
+	}
+}
+
+// OnMatch ends the connection after the response to a request that match
+// accepts: legacy clients, networks, headers. It does not use the [Budget].
+//
+// The reason is counted in [Stats.Closes] and may then be given to [CloseAfter]
+// as well. It is [ReasonClient] or a name of your own.
+//
+// match is called once per exchange at the commit point, from many goroutines,
+// with the request as the middleware received it; what it costs, every exchange
+// pays. It must not keep the request. A match that panics counts as false, which
+// is logged once.
+func OnMatch(reason Reason, match func(*http.Request) bool) Option {
+	return func(c *config) error {
+		i, err := c.declare(reason)
+		if err != nil {
+			return err
+		}
+		if match == nil {
+			return fmt.Errorf("OnMatch: the match function for %q is nil", reason)
+		}
+		c.matches = append(c.matches, newMatch(i, match))
+		return nil
+	}
+}
+
+// OnLoad ends a share of the connections while a signal is above its soft
+// threshold, with [ReasonLoad]. Package load has the signals. Such closes use
+// the [Budget].
+func OnLoad(signals ...Signal) Option {
+	return func(c *config) error {
+		if len(signals) == 0 {
+			return errors.New("OnLoad: no signal given; package core/load has some")
+		}
+		for _, s := range signals {
+			if err := s.check(); err != nil {
+				return fmt.Errorf("OnLoad: %w", err)
+			}
+			if slices.ContainsFunc(c.signals, func(other Signal) bool { return other.Name == s.Name }) {
+				return fmt.Errorf("OnLoad: the signal %q is given twice", s.Name)
+			}
+			c.signals = append(c.signals, s)
+		}
+		return nil
+	}
+}
+
+// DrainWhen adds an outside drain flag: a file, a feature flag, a setting. While
+// it is true the Controller is draining: responses announce and readiness fails,
+// but no listener is closed.
+//
+// flag is read at most once a second, by whichever exchange, Draining or Stats
+// comes first, so it should answer quickly; a ticker reads it only while a
+// [Leaving] channel is open. A flag that panics counts as false, which is logged
+// once. With several flags one that is true is enough.
+func DrainWhen(flag func() bool) Option {
+	return func(c *config) error {
+		if flag == nil {
+			return errors.New("DrainWhen: the flag function is nil")
+		}
+		c.flags = append(c.flags, flag)
+		return nil
+	}
+}
+
+// DrainSpread sets over how long a drain announces: each connection gets its own
+// moment, evenly spread, and ends with its first response after that. The
+// default 0 announces at once. A negative duration is an error.
+func DrainSpread(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("DrainSpread: %v is not allowed; it must be 0 or more", d)
+		}
+		c.spread = d
+		return nil
+	}
+}
+
+// Budget caps the voluntary closes, those for age, request count and load,
+// because each one costs its client a handshake: perSecond on average, burst at
+// once. What it refuses is counted in [Stats.HeldBack] and asked again with the
+// connection's next response. The default is 10 per second and a burst of 20,
+// each times GOMAXPROCS; what is given here is taken as it is. perSecond must be
+// greater than 0 (infinity lifts the cap), burst at least 1.
+func Budget(perSecond float64, burst int) Option {
+	return func(c *config) error {
+		if !(perSecond > 0) {
+			return fmt.Errorf("Budget: %v closes per second is not allowed; it must be greater than 0", perSecond)
+		}
+		if burst < 1 {
+			return fmt.Errorf("Budget: a burst of %d is not allowed; it must be at least 1, or no connection could ever be closed", burst)
+		}
+		c.perSecond, c.burst = perSecond, burst
+		return nil
+	}
+}
+
+// Logger sets where the few things worth a line are said, each once: exchanges
+// without a connection record, a flag or a signal that fails. The default is
+// [slog.Default]. Nothing is logged per request. A nil Logger is an error; use
+// slog.DiscardHandler for silence.
+func Logger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("Logger: the logger is nil; use slog.New(slog.DiscardHandler) for silence")
+		}
+		c.logger = l
+		return nil
+	}
+}

@@ -1,0 +1,266 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+// patternSet answers for any number of patterns at the cost of one: a tree with
+// a level per path segment, walked once. Most requests leave it at the first
+// level. There is no cache of answers, because a walk costs less than a lookup in
+// one and needs no bound.
+type patternSet struct {
+	given  map[string]struct{}
+	tree   patternNode
+	routes map[string]struct{} // router patterns that are not net/http's, compared as strings
+}
+
+type patternNode struct {
+	literal map[string]*patternNode
+	any     *patternNode // {name}
+	here    conditions   // the pattern ends with this segment
+	slash   conditions   // it ends with a slash after this segment: /{$}
+	below   conditions   // it takes everything below: a trailing slash, {name...}
+}
+
+// condition is what a pattern asks beside the path.
+type condition struct {
+	method, host string
+	routeOnly    bool // the pattern is a router's own and says nothing about paths
+}
+
+type conditions []condition
+
+func (s *patternSet) empty() bool { return len(s.given) == 0 }
+
+func (s *patternSet) add(option string, patterns []string) error {
+	if len(patterns) == 0 {
+		return fmt.Errorf("%s: no pattern given; name at least one, such as %q", option, "/login")
+	}
+	if s.given == nil {
+		s.given = make(map[string]struct{})
+		s.routes = make(map[string]struct{})
+	}
+	for _, p := range patterns {
+		if err := s.addOne(p); err != nil {
+			return fmt.Errorf("%s: the pattern %q %w", option, p, err)
+		}
+	}
+	return nil
+}
+
+var errDuplicatePattern = errors.New("is given twice, or means the same as an earlier one; give each once")
+
+func (s *patternSet) addOne(pattern string) error {
+	if _, ok := s.given[pattern]; ok {
+		return errDuplicatePattern
+	}
+	parseErr := parseServeMux(pattern)
+	switch {
+	case parseErr == nil:
+		if err := s.tree.add(pattern); err != nil {
+			return err
+		}
+	case strings.HasPrefix(pattern, "/"):
+		s.routes[pattern] = struct{}{}
+	default:
+		return fmt.Errorf("is neither a net/http pattern such as %q or %q (%w) nor a router's own, which begins with a slash",
+			"/login", "POST /users/{id}", parseErr)
+	}
+	s.given[pattern] = struct{}{}
+	return nil
+}
+
+// parseServeMux asks net/http itself, whose parser is not exported and panics.
+func parseServeMux(pattern string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	http.NewServeMux().Handle(pattern, http.NotFoundHandler())
+	return nil
+}
+
+// add takes a pattern that net/http accepts.
+func (n *patternNode) add(pattern string) error {
+	var c condition
+	rest := pattern
+	if method, after, ok := strings.Cut(pattern, " "); ok {
+		c.method, rest = method, strings.TrimLeft(after, " \t")
+	} else if method, after, ok := strings.Cut(pattern, "\t"); ok {
+		c.method, rest = method, strings.TrimLeft(after, " \t")
+	}
+	c.host, rest, _ = strings.Cut(rest, "/")
+
+	for {
+		segment, after, more := strings.Cut(rest, "/")
+		switch {
+		case segment == "" && !more:
+			return n.below.add(c)
+		case segment == "{$}":
+			return n.slash.add(c)
+		case strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "...}"):
+			return n.below.add(c)
+		case strings.HasPrefix(segment, "*") && !more:
+			// gin's, chi's and echo's way to take everything below. A path with a
+			// literal asterisk there does not exist in practice.
+			c.routeOnly = true
+			return n.below.add(c)
+		case strings.HasPrefix(segment, "{"):
+			if n.any == nil {
+				n.any = new(patternNode)
+			}
+			n = n.any
+		default:
+			n = n.child(unescapeSegment(segment))
+		}
+		if !more {
+			return n.here.add(c)
+		}
+		rest = after
+	}
+}
+
+func (n *patternNode) child(segment string) *patternNode {
+	if c := n.literal[segment]; c != nil {
+		return c
+	}
+	if n.literal == nil {
+		n.literal = make(map[string]*patternNode)
+	}
+	c := new(patternNode)
+	n.literal[segment] = c
+	return c
+}
+
+func (cs *conditions) add(c condition) error {
+	if slices.Contains(*cs, c) {
+		return errDuplicatePattern
+	}
+	*cs = append(*cs, c)
+	return nil
+}
+
+func (cs conditions) hold(r *http.Request, view view) bool {
+	for i := range cs {
+		c := &cs[i]
+		if c.routeOnly && view != routeView {
+			continue
+		}
+		if c.method != "" && c.method != r.Method && !(c.method == http.MethodGet && r.Method == http.MethodHead) {
+			continue
+		}
+		if c.host != "" && c.host != hostname(r.Host) {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return host
+}
+
+// view says what a string handed to the tree is.
+type view uint8
+
+const (
+	pathView    view = iota // a request's path, decoded
+	escapedView             // a request's path, each segment still to be decoded
+	routeView               // a router's pattern
+)
+
+// matchRoute reports whether the router's pattern is one of the set, or lies
+// below one that takes everything below it.
+func (s *patternSet) matchRoute(route string, r *http.Request) bool {
+	if len(s.routes) > 0 {
+		if _, ok := s.routes[route]; ok {
+			return true
+		}
+	}
+	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
+	if slash < 0 {
+		return false
+	}
+	return s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), r, routeView, true)
+}
+
+// matchPath reports whether the request's path is one of the set. Unless it is
+// exact a trailing slash makes no difference.
+func (s *patternSet) matchPath(r *http.Request, exact bool) bool {
+	if s.tree.match(cleanPath(r.URL.Path), r, pathView, exact) {
+		return true
+	}
+	// RawPath is set only where decoding and encoding again gives something
+	// else: an encoded slash, which routers that match the encoded path
+	// (http.ServeMux, chi) keep inside its segment.
+	return r.URL.RawPath != "" && s.tree.match(cleanPath(r.URL.EscapedPath()), r, escapedView, exact)
+}
+
+// match walks from n. rest is what follows the slash after n's segment.
+func (n *patternNode) match(rest string, r *http.Request, view view, exact bool) bool {
+	if n.below.hold(r, view) {
+		return true
+	}
+	if rest == "" {
+		return n.slash.hold(r, view) || !exact && n.here.hold(r, view)
+	}
+	segment, after, more := strings.Cut(rest, "/")
+	if view == escapedView {
+		segment = unescapeSegment(segment)
+	}
+	if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, exact) {
+		return true
+	}
+	if n.any == nil || view == routeView && takesEverything(segment) {
+		return false
+	}
+	return n.any.matchFrom(after, more, r, view, exact)
+}
+
+// matchFrom goes on behind n's own segment.
+func (n *patternNode) matchFrom(after string, more bool, r *http.Request, view view, exact bool) bool {
+	if more {
+		return n.match(after, r, view, exact)
+	}
+	return n.here.hold(r, view) || !exact && (n.slash.hold(r, view) || n.below.hold(r, view))
+}
+
+// takesEverything reports whether a segment of a router's pattern stands for more
+// than one segment of a path, so that {name} does not cover it.
+func takesEverything(segment string) bool {
+	return strings.HasPrefix(segment, "*") || strings.HasSuffix(segment, "...}")
+}
+
+// cleanPath returns the path as http.ServeMux cleans it, without the first slash.
+func cleanPath(p string) string {
+	if p == "" || p == "/" {
+		return ""
+	}
+	if p[0] == '/' && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+		return p[1:]
+	}
+	cleaned := path.Clean("/" + p)
+	if strings.HasSuffix(p, "/") && cleaned != "/" {
+		cleaned += "/"
+	}
+	return cleaned[1:]
+}
+
+func unescapeSegment(s string) string {
+	if u, err := url.PathUnescape(s); err == nil {
+		return u
+	}
+	return s
+}

@@ -1,0 +1,71 @@
+package core
+
+// Stats is a snapshot of a [Controller]. The counts since New only grow; the
+// numbers of connections are those of now, and only of servers that report their
+// connections.
+type Stats struct {
+	Exchanges       uint64 // begun since New
+	InFlight        int    // begun and not ended, without hijacked and streaming ones
+	ClientInitiated uint64 // connections that the client closed by its own word
+
+	Open     int // connections, without hijacked ones
+	Idle     int // of Open, those without a request under way
+	Active   int // of Open, those with one
+	Hijacked int // connections that a handler took over and has not closed
+
+	Untracked uint64            // exchanges without a connection record
+	Closes    map[Reason]uint64 // announced closes; every known reason has an entry
+	HeldBack  uint64            // closes that the Budget refused
+
+	InputAfterAnnounce uint64 // connections on which something still came after the announcement
+
+	Draining bool
+	Signals  []SignalStat // those of OnLoad, in its order
+}
+
+// Stats returns a snapshot. It allocates and is meant for a scrape, not for every
+// request; the counts are read one after another while requests go on.
+func (c *Controller) Stats() Stats {
+	s := Stats{
+		ClientInitiated:    c.clientInitiated.Load(),
+		Untracked:          c.untracked.Load(),
+		Closes:             make(map[Reason]uint64, len(c.reasons)),
+		HeldBack:           c.heldBack.Load(),
+		InputAfterAnnounce: c.inputAfterAnnounce.Load(),
+		Draining:           c.Draining(),
+	}
+	for i, r := range c.reasons {
+		s.Closes[r] = c.closes[i].Load()
+	}
+	var landed uint64
+	for i := range c.shards {
+		// Landed before begun, so that InFlight is never negative.
+		landed += c.shards[i].landed.Load()
+	}
+	for i := range c.shards {
+		shard := &c.shards[i]
+		s.Exchanges += shard.begun.Load()
+		s.Active += int(shard.active.Load())
+		s.Open += int(shard.open.Load())
+		s.Hijacked += int(shard.hijacked.Load())
+	}
+	s.InFlight = int(s.Exchanges - landed)
+	s.Idle = max(s.Open-s.Active, 0)
+	for _, signal := range c.load.signals {
+		s.Signals = append(s.Signals, signal.stat())
+	}
+	return s
+}
+
+func (c *Controller) snapshot() Snapshot {
+	var begun, landed uint64
+	var open int64
+	for i := range c.shards {
+		landed += c.shards[i].landed.Load()
+	}
+	for i := range c.shards {
+		begun += c.shards[i].begun.Load()
+		open += c.shards[i].open.Load()
+	}
+	return Snapshot{InFlight: int(begun - landed), Connections: int(open)}
+}

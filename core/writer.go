@@ -1,0 +1,111 @@
+package core
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// Writer returns the ResponseWriter to hand on. It commits the exchange before
+// the final header can leave: at WriteHeader with a final status, Write,
+// WriteString, ReadFrom, Flush, FlushError; at End where there was none of them.
+// It has exactly the optional interfaces of w, and Unwrap.
+//
+// A 1xx goes out without a Connection field, whatever the handler put there (RFC
+// 9113 §8.2.2 forbids it on HTTP/2). A hijacked connection is not announced.
+//
+// It must be called at most once. On a nested exchange it returns w itself. For
+// net/http's own writers it does not allocate.
+func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
+	if e.ctl == nil || e.owner != nil {
+		return w
+	}
+	if outer := e.ctl.exchangeOf(w); outer != nil {
+		e.nestIn(outer)
+		return w
+	}
+	e.writer = http1Writer{anyWriter{w, e}}
+	_, pusher := w.(http.Pusher)
+	if _, ok := w.(http1Shape); ok && !pusher {
+		return &e.writer
+	}
+	if _, ok := w.(http2Shape); ok && !canHijackOrReadFrom(w) {
+		return (*http2Writer)(&e.writer)
+	}
+	return e.wrapOdd(w)
+}
+
+// net/http has writers of two shapes. What each can do is written out here, so
+// that wrapping one costs neither an allocation nor an interface too many.
+type (
+	anyShape interface {
+		http.ResponseWriter
+		http.Flusher
+		FlushError() error
+		http.CloseNotifier //nolint:staticcheck // old handlers still look for it
+		io.StringWriter
+		SetReadDeadline(time.Time) error
+		SetWriteDeadline(time.Time) error
+		EnableFullDuplex() error
+	}
+	http1Shape interface {
+		anyShape
+		http.Hijacker
+		io.ReaderFrom
+	}
+	http2Shape interface {
+		anyShape
+		http.Pusher
+	}
+)
+
+func canHijackOrReadFrom(w http.ResponseWriter) bool {
+	if _, ok := w.(http.Hijacker); ok {
+		return true
+	}
+	_, ok := w.(io.ReaderFrom)
+	return ok
+}
+
+// exchangeOf finds the Controller's own writer below w: a nested exchange whose
+// request did not tell, because a middleware in between copied its headers on
+// HTTP/2.
+func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
+	for {
+		var e *Exchange
+		switch t := w.(type) {
+		case *http1Writer:
+			e = t.exchange
+		case *http2Writer:
+			e = t.exchange
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+			continue
+		default:
+			return nil
+		}
+		if e.ctl == c {
+			return e
+		}
+		w = e.writer.ResponseWriter
+	}
+}
+
+// nestIn makes an exchange that had begun on its own a nested one.
+func (e *Exchange) nestIn(outer *Exchange) {
+	s := e.ctl.shard(e.conn)
+	s.begun.Add(^uint64(0))
+	if e.conn != nil {
+		e.conn.requests.Add(^uint32(0))
+		e.conn.end(e)
+	} else {
+		e.ctl.untracked.Add(^uint64(0))
+	}
+	e.conn, e.owner = nil, outer
+	if e.route != nil {
+		outer.SetRoute(e.route)
+	}
+	if e.state.Load()&stateSensitive != 0 {
+		outer.Sensitive()
+	}
+}
