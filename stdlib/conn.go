@@ -1,0 +1,119 @@
+package stdlib
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// conn is the connection that Listener makes, below TLS.
+type conn struct {
+	*net.TCPConn
+	ctl    *core.Controller
+	record *record // nil until the server is tracked; set before net/http serves
+	closed atomic.Bool
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, net.ErrClosed // what comes now is the linger's
+	}
+	n, err := c.TCPConn.Read(p)
+	if n > 0 && c.record != nil {
+		c.record.hear()
+	}
+	return n, err
+}
+
+// SetReadDeadline leaves the deadline of a lingering connection alone: net/http
+// sets one after the StateIdle hook, in which the connection may have been
+// closed.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return c.TCPConn.SetReadDeadline(t)
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return c.TCPConn.SetDeadline(t)
+}
+
+// Close never waits. http.Server's Close and Shutdown call it while they hold the
+// server's lock, and whoever hijacked the connection does not expect to wait
+// either.
+func (c *conn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	if c.record == nil {
+		return c.TCPConn.Close()
+	}
+	if c.record.lingers() {
+		if err := c.CloseWrite(); err == nil {
+			go c.linger()
+			return nil
+		}
+	}
+	err := c.TCPConn.Close()
+	c.record.leave(goneSocket)
+	return err
+}
+
+// lingers reports whether the close has been announced. A client that was not
+// told may wait for ever with its own.
+func (r *record) lingers() bool {
+	announced, _ := r.Announced()
+	return announced && !r.Hijacked()
+}
+
+const (
+	lingerSilence = 2 * time.Second  // without a byte from the client
+	lingerTotal   = 10 * time.Second // however much it sends
+)
+
+var lingerBuffers = sync.Pool{New: func() any { return new([8 << 10]byte) }}
+
+// linger reads and discards until the client has closed its side. Closing with
+// unread input sends a reset, which can destroy what the client has not read yet.
+// The goroutine ends within lingerTotal, or when the socket is closed.
+func (c *conn) linger() {
+	buffer := lingerBuffers.Get().(*[8 << 10]byte)
+	defer lingerBuffers.Put(buffer)
+	defer c.record.leave(goneSocket)
+	defer c.TCPConn.Close()
+
+	end := time.Now().Add(lingerTotal)
+	for first := true; ; first = false {
+		silence := time.Now().Add(lingerSilence)
+		if silence.After(end) {
+			silence = end
+		}
+		c.TCPConn.SetReadDeadline(silence)
+		n, err := c.TCPConn.Read(buffer[:])
+		if n > 0 && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
+			c.record.tracker.inputAfterAnnounce.Add(1)
+		}
+		if err != nil || !time.Now().Before(end) {
+			return
+		}
+	}
+}
+
+// saysGoodbye reports whether p is nothing but the alert with which a TLS client
+// closes: in the clear, or encrypted by TLS 1.3, whose alert is 2 bytes with 1
+// for its type and 16 for the tag (RFC 8446 §5.2). No HTTP message is as short.
+func (c *conn) saysGoodbye(p []byte) bool {
+	const header, alert, applicationData = 5, 21, 23
+	if c.record.conn == net.Conn(c) || len(p) < header {
+		return false
+	}
+	length := int(p[3])<<8 | int(p[4])
+	return len(p) == header+length && (p[0] == alert || p[0] == applicationData && length == 2+1+16)
+}

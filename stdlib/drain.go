@@ -1,0 +1,202 @@
+package stdlib
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// drain is the sequence that ends in an empty server:
+//
+//	begin          the flag goes up; the listener stays open for the lame duck
+//	closeListener  connections live on
+//	wait           until the last one is gone; silent ones go after the idle grace
+//	               Shutdown, after cutting what is left at the timeout
+//
+// Shutdown comes last because it drops requests that it has already read
+// (go.dev/issue/75591) and closes idle connections without a word.
+type drain struct {
+	srv      *http.Server
+	ctl      *core.Controller
+	tracker  *tracker
+	listener net.Listener
+	cfg      *serveConfig
+
+	mu             sync.Mutex
+	started        time.Time   // zero until the drain begins
+	lameDuck       *time.Timer // nil without one
+	listenerClosed atomic.Bool
+	forced         chan struct{}
+	force          sync.Once
+
+	closedIdle, cutOff int
+}
+
+func newDrain(srv *http.Server, ctl *core.Controller, t *tracker, ln net.Listener, cfg *serveConfig) *drain {
+	return &drain{srv: srv, ctl: ctl, tracker: t, listener: ln, cfg: cfg, forced: make(chan struct{})}
+}
+
+// begin raises the flag.
+func (d *drain) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.started.IsZero() {
+		return
+	}
+	d.started = time.Now()
+	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
+	d.tracker.inputAfterAnnounce.Store(0)
+	d.ctl.Drain()
+	if d.cfg.lameDuck > 0 {
+		d.lameDuck = time.AfterFunc(d.cfg.lameDuck, d.closeListener)
+		return
+	}
+	d.closeListenerLocked()
+}
+
+func (d *drain) closeListener() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closeListenerLocked()
+}
+
+func (d *drain) closeListenerLocked() {
+	if d.listenerClosed.Load() {
+		return
+	}
+	if d.lameDuck != nil {
+		d.lameDuck.Stop()
+	}
+	d.ctl.ListenerClosed()
+	d.ctl.Drain() // a Resume during the lame duck did not call the drain off
+	d.tracker.watch()
+	d.listenerClosed.Store(true)
+	d.listener.Close()
+}
+
+// forceEnd ends the drain now, beginning it first if need be.
+func (d *drain) forceEnd() {
+	d.force.Do(func() { close(d.forced) })
+	d.begin()
+	d.closeListener()
+}
+
+// wait waits for the last connection, or for the end of patience, and leaves the
+// server shut down. It reports whether no connection had to be cut.
+func (d *drain) wait() (emptied bool) {
+	timeout := time.NewTimer(d.cfg.drainTimeout - time.Since(d.started))
+	defer timeout.Stop()
+	var silent *time.Timer
+	var silence <-chan time.Time
+	if d.cfg.idleGrace > 0 {
+		silent = time.NewTimer(d.cfg.idleGrace)
+		defer silent.Stop()
+		silence = silent.C
+	}
+	for d.tracker.live.Load() > 0 {
+		select {
+		case <-d.tracker.changed:
+		case <-silence:
+			silent.Reset(d.closeSilent())
+		case <-timeout.C:
+			d.cut()
+			return false
+		case <-d.forced:
+			d.cut()
+			return false
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if d.srv.Shutdown(ctx) != nil {
+		d.srv.Close()
+	}
+	return true
+}
+
+// closeSilent closes the connections that had no request for the idle grace, and
+// returns when the next one is due.
+func (d *drain) closeSilent() time.Duration {
+	now, grace := d.tracker.now(), int64(d.cfg.idleGrace)
+	next := now + grace
+	for _, r := range d.tracker.records.all() {
+		if !r.silent() {
+			continue
+		}
+		if due := r.heardLast() + grace; due > now {
+			next = min(next, due)
+			continue
+		}
+		d.closedIdle++
+		r.conn.Close()
+	}
+	return time.Duration(next - now)
+}
+
+// cut ends what is left.
+func (d *drain) cut() {
+	left := d.tracker.records.all()
+	for _, r := range left {
+		switch {
+		case r.silent():
+			d.closedIdle++
+		case !r.closing():
+			d.cutOff++
+		}
+		r.cut()
+	}
+	expired, cancel := context.WithCancel(context.Background())
+	cancel()
+	d.srv.Shutdown(expired)
+	d.srv.Close()
+	for _, r := range left {
+		// The handlers' goroutines may take their time; the report does not.
+		r.leave(goneBoth)
+	}
+}
+
+// afterShutdown waits, like somebody else's Shutdown, for all connections but the
+// hijacked ones.
+func (d *drain) afterShutdown() (Report, error) {
+	d.mu.Lock()
+	if d.started.IsZero() {
+		d.started = time.Now()
+	}
+	if d.lameDuck != nil {
+		d.lameDuck.Stop()
+	}
+	d.mu.Unlock()
+	d.ctl.ListenerClosed()
+
+	timeout := time.NewTimer(d.cfg.drainTimeout)
+	defer timeout.Stop()
+	for d.tracker.live.Load() > d.tracker.hijacked.Load() {
+		select {
+		case <-d.tracker.changed:
+			continue
+		case <-timeout.C:
+		case <-d.forced:
+			d.srv.Close()
+		}
+		break
+	}
+	return d.report(), http.ErrServerClosed
+}
+
+func (d *drain) report() Report {
+	t := d.tracker
+	return Report{
+		Duration:           time.Since(d.started),
+		Announced:          int(t.announced.Load()),
+		ClosedIdle:         d.closedIdle,
+		Forced:             d.cutOff,
+		Hijacked:           int(t.everHijacked.Load()),
+		Served:             int(t.served.Load()),
+		InputAfterAnnounce: int(t.inputAfterAnnounce.Load()),
+	}
+}

@@ -1,0 +1,42 @@
+package stdlib
+
+import (
+	"net/http"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Middleware returns the middleware that ends connections as ctl decides. Put it
+// outermost, so that it sees the response that is really sent. Installed twice
+// for one Controller, the outer one does the work.
+//
+// It neither buffers nor delays anything. The ResponseWriter that handlers get
+// has exactly the optional interfaces of the one below. With a nil Controller the
+// handler is returned as it is.
+//
+// Requests that no handler sees, such as OPTIONS * and those that net/http
+// answers by itself with a 4xx, see no middleware either.
+func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
+	return middleware(ctl, func(*core.Exchange) {})
+}
+
+// Sensitive returns a middleware for one handler or one subtree after whose
+// responses the connection ends, with [core.ReasonRoute]: what [core.OnRoutes]
+// does for patterns. It works below [Middleware] and without it.
+func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
+	return middleware(ctl, (*core.Exchange).Sensitive)
+}
+
+func middleware(ctl *core.Controller, begun func(*core.Exchange)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if ctl == nil {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r, exchange := ctl.Begin(r)
+			defer exchange.End()
+			begun(exchange)
+			next.ServeHTTP(exchange.Writer(w), r)
+		})
+	}
+}

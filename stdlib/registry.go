@@ -1,0 +1,107 @@
+package stdlib
+
+import (
+	"hash/maphash"
+	"net"
+	"reflect"
+	"sync"
+	"sync/atomic"
+)
+
+// registry lists the records of a tracker. Connections come and go on many
+// goroutines, so it is many short lists. The links are in the records, so that a
+// connection of Listener's, which knows its record, costs no map entry.
+type registry struct {
+	next  atomic.Uint32
+	lists [registryLists]recordList
+}
+
+const registryLists = 32
+
+type recordList struct {
+	mu      sync.Mutex
+	first   *record
+	foreign map[net.Conn]*record // those that Listener did not make
+}
+
+// links are a record's place in the registry.
+type links struct {
+	list       *recordList
+	prev, next *record
+}
+
+var registrySeed = maphash.MakeSeed()
+
+// listOf returns the list that holds the record of a connection that Listener did
+// not make, nil for one that can not be looked up.
+func (g *registry) listOf(c net.Conn) *recordList {
+	if !reflect.TypeOf(c).Comparable() {
+		return nil
+	}
+	return &g.lists[maphash.Comparable(registrySeed, c)%registryLists]
+}
+
+func (g *registry) add(r *record) {
+	l := &g.lists[g.next.Add(1)%registryLists]
+	index := false
+	if r.foreign {
+		if own := g.listOf(r.conn); own != nil {
+			l, index = own, true
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.list, r.next = l, l.first
+	if l.first != nil {
+		l.first.prev = r
+	}
+	l.first = r
+	if index {
+		if l.foreign == nil {
+			l.foreign = make(map[net.Conn]*record)
+		}
+		l.foreign[r.conn] = r
+	}
+}
+
+func (g *registry) remove(r *record) {
+	l := r.list
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		l.first = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+	if r.foreign && g.listOf(r.conn) != nil && l.foreign[r.conn] == r {
+		delete(l.foreign, r.conn)
+	}
+}
+
+func (g *registry) find(c net.Conn) *record {
+	l := g.listOf(c)
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.foreign[c]
+}
+
+// all returns the records at this moment.
+func (g *registry) all() []*record {
+	var all []*record
+	for i := range g.lists {
+		l := &g.lists[i]
+		l.mu.Lock()
+		for r := l.first; r != nil; r = r.next {
+			all = append(all, r)
+		}
+		l.mu.Unlock()
+	}
+	return all
+}

@@ -1,0 +1,117 @@
+package stdlib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Serve serves srv until ctx is done, and then drains it: see the README for the
+// phases. It returns when the last connection is gone, at the latest after
+// [DrainTimeout], with a report and no error.
+//
+// It tracks srv with ctl unless [Track] did, and wraps the listener with
+// [Listener]. Several servers may share ctl; the drain of one makes all of them
+// announce, and each Serve waits for its own connections. ctl.Drain alone
+// announces and closes no listener. srv can not be served again.
+//
+// The errors: a bad option, an address that can not be listened on and a
+// certificate that can not be read are returned at once, with the option, the
+// address or the file in them. An error of Accept begins the drain without a lame
+// duck and is returned after it. [ErrDrainTimeout] says that connections were cut
+// at the end. If somebody else calls srv.Shutdown or srv.Close, Serve waits for
+// the connections, DrainTimeout at most, and returns [http.ErrServerClosed].
+//
+// Until the drain begins no goroutine runs but the caller's, and one with
+// [Signals].
+func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...ServeOption) (Report, error) {
+	cfg, err := newServeConfig(ctx, srv, ctl, opts)
+	if err != nil {
+		return Report{}, err
+	}
+	t, err := track(srv, ctl)
+	if err != nil {
+		return Report{}, err
+	}
+	ln, err := listen(srv, cfg)
+	if err != nil {
+		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
+	}
+	d := newDrain(srv, ctl, t, Listener(ln, ctl), cfg)
+	if len(cfg.signals) > 0 {
+		defer d.onSignals()()
+	}
+	defer context.AfterFunc(cfg.force, d.forceEnd)()
+	defer context.AfterFunc(ctx, d.begin)()
+
+	return d.finish(d.accept())
+}
+
+func listen(srv *http.Server, cfg *serveConfig) (net.Listener, error) {
+	if cfg.listener != nil {
+		return cfg.listener, nil
+	}
+	addr := srv.Addr
+	if addr == "" {
+		addr = ":http"
+		if cfg.tls {
+			addr = ":https"
+		}
+	}
+	return net.Listen("tcp", addr)
+}
+
+// accept runs the server's accept loop until the listener is closed.
+func (d *drain) accept() error {
+	if d.cfg.tls {
+		return d.srv.ServeTLS(d.listener, d.cfg.cert, d.cfg.key)
+	}
+	return d.srv.Serve(d.listener)
+}
+
+// finish is what follows the accept loop.
+func (d *drain) finish(acceptErr error) (Report, error) {
+	switch {
+	case errors.Is(acceptErr, http.ErrServerClosed):
+		return d.afterShutdown()
+	case d.listenerClosed.Load():
+		acceptErr = nil // our own doing
+	default:
+		d.begin()
+		d.closeListener()
+	}
+	emptied := d.wait()
+	if !emptied {
+		acceptErr = errors.Join(acceptErr, ErrDrainTimeout)
+	}
+	return d.report(), acceptErr
+}
+
+// onSignals returns the function that ends the watch.
+func (d *drain) onSignals() (stop func()) {
+	arrived := make(chan os.Signal, 2)
+	signal.Notify(arrived, d.cfg.signals...)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, act := range []func(){d.begin, d.forceEnd} {
+			select {
+			case <-arrived:
+				act()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(arrived)
+		close(quit)
+		<-done
+	}
+}

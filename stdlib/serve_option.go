@@ -1,0 +1,172 @@
+package stdlib
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// ServeOption configures [Serve]. One with a bad argument makes Serve return an
+// error that names the option, the value and what is allowed, before anything is
+// started.
+type ServeOption func(*serveConfig) error
+
+type serveConfig struct {
+	listener     net.Listener
+	tls          bool
+	cert, key    string
+	lameDuck     time.Duration
+	drainTimeout time.Duration
+	idleGrace    time.Duration
+	signals      []os.Signal
+	force        context.Context
+}
+
+// On serves on l instead of listening on srv.Addr. Serve closes it.
+func On(l net.Listener) ServeOption {
+	return func(c *serveConfig) error {
+		if l == nil {
+			return errors.New("On: the listener is nil")
+		}
+		c.listener = l
+		return nil
+	}
+}
+
+// TLS serves TLS with the certificate and key of these files, like
+// http.Server.ServeTLS. Both are empty where srv.TLSConfig has the certificates.
+func TLS(cert, key string) ServeOption {
+	return func(c *serveConfig) error {
+		if (cert == "") != (key == "") {
+			return fmt.Errorf("TLS: certificate %q and key %q: give both, or neither and set srv.TLSConfig", cert, key)
+		}
+		if cert != "" {
+			if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+				return fmt.Errorf("TLS: certificate %q and key %q: %w", cert, key, err)
+			}
+		}
+		c.tls, c.cert, c.key = true, cert, key
+		return nil
+	}
+}
+
+// LameDuck sets how long the listener stays open after the drain has begun,
+// because a load balancer goes on sending new connections until it has noticed.
+// The default is 0.
+func LameDuck(d time.Duration) ServeOption {
+	return func(c *serveConfig) error {
+		if d < 0 {
+			return fmt.Errorf("LameDuck: %v is not allowed; it must be 0 or more", d)
+		}
+		c.lameDuck = d
+		return nil
+	}
+}
+
+// DrainTimeout bounds the whole drain, LameDuck included. What is open then is
+// cut. The default is 25 s, because Kubernetes kills after 30 s.
+func DrainTimeout(d time.Duration) ServeOption {
+	return func(c *serveConfig) error {
+		if d <= 0 {
+			return fmt.Errorf("DrainTimeout: %v is not allowed; it must be greater than 0", d)
+		}
+		c.drainTimeout = d
+		return nil
+	}
+}
+
+// IdleGrace sets how long a connection may stay without a request once the
+// listener is closed. A request within that time is answered and announced; then
+// the connection is closed without a word. 0 waits until DrainTimeout. The
+// default is 5 s.
+func IdleGrace(d time.Duration) ServeOption {
+	return func(c *serveConfig) error {
+		if d < 0 {
+			return fmt.Errorf("IdleGrace: %v is not allowed; it must be 0 (no limit of its own) or more", d)
+		}
+		c.idleGrace = d
+		return nil
+	}
+}
+
+// Signals makes the first of these signals begin the drain and the second one
+// force its end; none named means SIGINT and SIGTERM. Without this option Serve
+// touches no signal.
+func Signals(signals ...os.Signal) ServeOption {
+	return func(c *serveConfig) error {
+		for i, s := range signals {
+			if s == nil {
+				return fmt.Errorf("Signals: signal %d is nil", i+1)
+			}
+		}
+		if len(signals) == 0 {
+			signals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+		}
+		c.signals = signals
+		return nil
+	}
+}
+
+// ForceContext forces the end of the drain when ctx is done, and begins it if it
+// has not begun.
+func ForceContext(ctx context.Context) ServeOption {
+	return func(c *serveConfig) error {
+		if ctx == nil {
+			return errors.New("ForceContext: the context is nil")
+		}
+		c.force = ctx
+		return nil
+	}
+}
+
+func newServeConfig(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) (*serveConfig, error) {
+	c := &serveConfig{
+		drainTimeout: 25 * time.Second,
+		idleGrace:    5 * time.Second,
+		force:        context.Background(),
+	}
+	if err := c.apply(ctx, srv, ctl, opts); err != nil {
+		return nil, fmt.Errorf("politeclose: Serve: %w", err)
+	}
+	return c, nil
+}
+
+func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) error {
+	switch {
+	case ctx == nil:
+		return errors.New("the context is nil")
+	case srv == nil:
+		return errors.New("the server is nil")
+	case ctl == nil:
+		return errors.New("the Controller is nil; make one with core.New")
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return fmt.Errorf("option %d is nil; leave it out", i+1)
+		}
+		if err := opt(c); err != nil {
+			return err
+		}
+	}
+	if c.lameDuck >= c.drainTimeout {
+		return fmt.Errorf("LameDuck: %v does not fit; it must be less than DrainTimeout, which is %v and includes it", c.lameDuck, c.drainTimeout)
+	}
+	if spread := ctl.DrainSpread(); spread >= c.drainTimeout {
+		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than DrainTimeout, which is %v", spread, c.drainTimeout)
+	}
+	if c.tls && c.cert == "" {
+		config := srv.TLSConfig
+		if config == nil || len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+			return errors.New(`TLS: no files are named and srv.TLSConfig has no certificate; give one of them`)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package stdlib
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Track makes srv report its connections to ctl. It must be called before the
+// server serves; [Serve] does it. It sets srv.ConnContext and srv.ConnState to
+// functions that call the ones that were there; assigning them afterwards without
+// calling these undoes the tracking. Tracking a server twice with one Controller
+// does nothing; with another one, and with nil arguments, it is an error.
+//
+// Without [Listener] everything works but two things: a close may destroy the
+// last response if the client had sent more (RFC 9112 §9.6), and a hijacked
+// connection is no longer known.
+func Track(srv *http.Server, ctl *core.Controller) error {
+	_, err := track(srv, ctl)
+	return err
+}
+
+// trackers knows the servers that are tracked, and forgets them with the server.
+var trackers sync.Map // weak.Pointer[http.Server] → *tracker
+
+func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
+	switch {
+	case srv == nil:
+		return nil, errors.New("politeclose: Track: the server is nil")
+	case ctl == nil:
+		return nil, errors.New("politeclose: Track: the Controller is nil; make one with core.New")
+	}
+	key := weak.Make(srv)
+	t := newTracker(ctl)
+	if known, loaded := trackers.LoadOrStore(key, t); loaded {
+		t := known.(*tracker)
+		if t.ctl != ctl {
+			return nil, errors.New("politeclose: Track: the server is tracked by another Controller; give it to one only")
+		}
+		return t, nil
+	}
+	runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { trackers.Delete(key) }, key)
+
+	connContext, connState := srv.ConnContext, srv.ConnState
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if connContext != nil {
+			if ctx = connContext(ctx, c); ctx == nil {
+				return nil // net/http panics and names ConnContext
+			}
+		}
+		return t.open(c).Context(ctx)
+	}
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		t.setState(c, state, func() {
+			if connState != nil {
+				connState(c, state)
+			}
+		})
+	}
+	return t, nil
+}
