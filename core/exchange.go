@@ -135,7 +135,7 @@ func (c *exchangeContext) Value(key any) any {
 
 func (e *Exchange) takeOff() {
 	e.ctl.shard(e.conn).begun.Add(1)
-	if e.conn != nil {
+	if e.conn != nil && e.ctl.maxRequests > 0 {
 		e.conn.requests.Add(1)
 	}
 }
@@ -198,10 +198,13 @@ func (e *Exchange) End() {
 	if e.writer.exchange != nil && e.state.Load()&statePostponed == 0 {
 		e.writer.commit()
 	}
-	if e.state.Or(stateEnded)&stateEnded != 0 {
+	before := e.state.Or(stateEnded | stateLanded)
+	if before&stateEnded != 0 {
 		return
 	}
-	e.leaveFlight()
+	if before&stateLanded == 0 {
+		e.ctl.shard(e.conn).landed.Add(1)
+	}
 	if e.conn == nil {
 		if l := e.leaver.Load(); l != nil {
 			e.ctl.leavers.remove(l)

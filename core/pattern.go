@@ -57,6 +57,8 @@ func (s *patternSet) add(option string, patterns []string) error {
 
 var errDuplicatePattern = errors.New("is given twice, or means the same as an earlier one; give each once")
 
+var errUncleanPattern = errors.New("can match no request, because paths are compared after cleaning; leave out empty, . and .. segments")
+
 func (s *patternSet) addOne(pattern string) error {
 	if _, ok := s.given[pattern]; ok {
 		return errDuplicatePattern
@@ -98,6 +100,9 @@ func (n *patternNode) add(pattern string) error {
 		c.method, rest = method, strings.TrimLeft(after, " \t")
 	}
 	c.host, rest, _ = strings.Cut(rest, "/")
+	if cleanPath("/"+rest) != rest {
+		return errUncleanPattern
+	}
 
 	for {
 		segment, after, more := strings.Cut(rest, "/")
@@ -248,7 +253,7 @@ func cleanPath(p string) string {
 	if p == "" || p == "/" {
 		return ""
 	}
-	if p[0] == '/' && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+	if looksClean(p) {
 		return p[1:]
 	}
 	cleaned := path.Clean("/" + p)
@@ -256,6 +261,19 @@ func cleanPath(p string) string {
 		cleaned += "/"
 	}
 	return cleaned[1:]
+}
+
+// looksClean finds what may need cleaning in one pass, which is faster for paths
+// than two searches by package strings.
+func looksClean(p string) bool {
+	slash := true
+	for i := 1; i < len(p); i++ {
+		if slash && (p[i] == '/' || p[i] == '.') {
+			return false
+		}
+		slash = p[i] == '/'
+	}
+	return p[0] == '/'
 }
 
 func unescapeSegment(s string) string {

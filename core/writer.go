@@ -20,13 +20,14 @@ func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 	if e.ctl == nil || e.owner != nil {
 		return w
 	}
-	if outer := e.ctl.exchangeOf(w); outer != nil {
-		e.nestIn(outer)
-		return w
+	if _, ok := w.(unwrapper); ok {
+		if outer := e.ctl.exchangeOf(w); outer != nil {
+			e.nestIn(outer)
+			return w
+		}
 	}
 	e.writer = http1Writer{anyWriter{w, e}}
-	_, pusher := w.(http.Pusher)
-	if _, ok := w.(http1Shape); ok && !pusher {
+	if _, ok := w.(http1Shape); ok && !canPush(w) {
 		return &e.writer
 	}
 	if _, ok := w.(http2Shape); ok && !canHijackOrReadFrom(w) {
@@ -34,6 +35,8 @@ func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 	}
 	return e.wrapOdd(w)
 }
+
+type unwrapper interface{ Unwrap() http.ResponseWriter }
 
 // net/http has writers of two shapes. What each can do is written out here, so
 // that wrapping one costs neither an allocation nor an interface too many.
@@ -59,6 +62,11 @@ type (
 	}
 )
 
+func canPush(w http.ResponseWriter) bool {
+	_, ok := w.(http.Pusher)
+	return ok
+}
+
 func canHijackOrReadFrom(w http.ResponseWriter) bool {
 	if _, ok := w.(http.Hijacker); ok {
 		return true
@@ -78,7 +86,7 @@ func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
 			e = t.exchange
 		case *http2Writer:
 			e = t.exchange
-		case interface{ Unwrap() http.ResponseWriter }:
+		case unwrapper:
 			w = t.Unwrap()
 			continue
 		default:

@@ -1,0 +1,156 @@
+package core_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/felixge/httpsnoop"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// everyRule configures all rules so that none of them closes.
+func everyRule() []core.Option {
+	return []core.Option{
+		core.OnRoutes("/login", "POST /admin/{id}", "/internal/"),
+		core.Exempt("/healthz"),
+		core.OnAge(time.Hour),
+		core.OnRequestCount(1 << 30),
+		core.OnStatus(http.StatusRequestEntityTooLarge),
+		core.OnMatch("legacy", func(r *http.Request) bool { return r.Header.Get("X-Legacy") != "" }),
+		core.OnLoad(core.Signal{Name: "fake", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 0, nil }}),
+		core.DrainWhen(func() bool { return false }),
+	}
+}
+
+// BenchmarkExchange measures one exchange that keeps its connection, inside a
+// handler of a real tracked server, so that net/http's own writer is below. The
+// same hooks by httpsnoop.Wrap are the yardstick.
+func BenchmarkExchange(b *testing.B) {
+	handler := func(w http.ResponseWriter, r *http.Request) {}
+	b.Run("bare handler", func(b *testing.B) {
+		inHandler(b, nil, func(w http.ResponseWriter, r *http.Request) { handler(w, r) })
+	})
+	for _, c := range []struct {
+		name string
+		opts []core.Option
+	}{
+		{"drain and routes", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/")}},
+		{"every rule", everyRule()},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			ctl, err := core.New(c.opts...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			inHandler(b, ctl, func(w http.ResponseWriter, r *http.Request) {
+				r, e := ctl.Begin(r)
+				defer e.End()
+				handler(e.Writer(w), r)
+			})
+		})
+	}
+	b.Run("httpsnoop with the same hooks", func(b *testing.B) {
+		inHandler(b, nil, func(w http.ResponseWriter, r *http.Request) { handler(snoop(w), r) })
+	})
+}
+
+func snoop(w http.ResponseWriter) http.ResponseWriter {
+	committed := false
+	commit := func() { committed = true }
+	return httpsnoop.Wrap(w, httpsnoop.Hooks{
+		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
+			return func(status int) { commit(); next(status) }
+		},
+		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
+			return func(p []byte) (int, error) { commit(); return next(p) }
+		},
+		WriteString: func(next httpsnoop.WriteStringFunc) httpsnoop.WriteStringFunc {
+			return func(s string) (int, error) { commit(); return next(s) }
+		},
+		ReadFrom: func(next httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
+			return func(src io.Reader) (int64, error) { commit(); return next(src) }
+		},
+		Flush: func(next httpsnoop.FlushFunc) httpsnoop.FlushFunc {
+			return func() { commit(); next() }
+		},
+		FlushError: func(next httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
+			return func() error { commit(); return next() }
+		},
+		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {
+			return func() (net.Conn, *bufio.ReadWriter, error) { committed = committed || true; return next() }
+		},
+	})
+}
+
+// inHandler runs the loop within a handler of a server whose connections have
+// records of ctl.
+func inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.ReportAllocs()
+		for b.Loop() {
+			exchange(w, r)
+		}
+	}))
+	if ctl != nil {
+		srv.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			record := new(core.Connection)
+			record.Open(ctl)
+			return record.Context(ctx)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	resp, err := srv.Client().Get(srv.URL + "/api/users/7")
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+// BenchmarkDecisionCost shows that the cost does not depend on how many
+// connections there are, nor on how many patterns.
+func BenchmarkDecisionCost(b *testing.B) {
+	for _, n := range []int{1, 100_000} {
+		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
+			ctl, err := core.New(everyRule()...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			open := make([]core.Connection, n)
+			for i := range open {
+				open[i].Open(ctl)
+			}
+			benchmarkKeep(b, ctl)
+		})
+	}
+	for _, n := range []int{1, 10_000} {
+		b.Run(fmt.Sprintf("patterns=%d", n), func(b *testing.B) {
+			patterns := make([]string, n)
+			for i := range patterns {
+				patterns[i] = fmt.Sprintf("/secret%d/{id}", i)
+			}
+			ctl, err := core.New(core.OnRoutes(patterns...))
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchmarkKeep(b, ctl)
+		})
+	}
+}
+
+func benchmarkKeep(b *testing.B, ctl *core.Controller) {
+	inHandler(b, ctl, func(w http.ResponseWriter, r *http.Request) {
+		r, e := ctl.Begin(r)
+		defer e.End()
+		e.Writer(w)
+		_ = r
+	})
+}

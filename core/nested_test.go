@@ -1,0 +1,160 @@
+package core
+
+import (
+	"net/http"
+	"testing"
+)
+
+// twice is a middleware installed twice.
+func twice(c *Controller, inner func(*Exchange), next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r, e := c.Begin(r)
+		defer e.End()
+		inner(e)
+		next(e.Writer(w), r)
+	}
+}
+
+func TestANestedMiddlewareSuppliesOnlyRouteAndReason(t *testing.T) {
+	for _, proto := range []int{1, 2} {
+		for name, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+			for supply, inner := range map[string]func(*Exchange){
+				"the route": func(e *Exchange) { e.SetRoute(func() string { return "/users/:id" }) },
+				"a reason":  (*Exchange).Sensitive,
+			} {
+				c := newController(t, OnRoutes("/users/:id"))
+				var conn *Connection
+				if tracked {
+					conn = openConnection(c)
+				}
+				r := requestOn(conn, "/users/7")
+				r.ProtoMajor = proto
+				w := exchange(c, r, twice(c, inner, nothing))
+				s := c.Stats()
+				if !w.announces() || s.Closes[ReasonRoute] != 1 || s.Exchanges != 1 || s.InFlight != 0 {
+					t.Errorf("HTTP/%d, %s, supplying %s: sent %v, %+v", proto, name, supply, w.sent, s)
+				}
+			}
+		}
+	}
+}
+
+func TestANestedRouteIsAskedBeforeItsRouterRecyclesIt(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	asked, recycled := 0, false
+	w := exchange(c, requestOn(openConnection(c), "/users/7"), func(w http.ResponseWriter, r *http.Request) {
+		twice(c, func(e *Exchange) {
+			e.SetRoute(func() string {
+				asked++
+				if recycled {
+					t.Error("asked after the router was done")
+				}
+				return "/users/:id"
+			})
+		}, nothing)(w, r)
+		recycled = true
+	})
+	if !w.announces() || asked != 1 {
+		t.Errorf("sent %v, asked %d times", w.sent, asked)
+	}
+}
+
+func TestARouteIsAskedOnlyIfARuleWantsIt(t *testing.T) {
+	c := newController(t)
+	exchange(c, requestOn(openConnection(c), "/"), twice(c, func(e *Exchange) {
+		e.SetRoute(func() string { t.Error("asked"); return "" })
+	}, nothing))
+}
+
+func TestAMiddlewareThatCopiesTheHeadersDoesNotHideTheOuterOne(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	r := requestOn(conn, "/")
+	r.ProtoMajor = 2
+	c.Drain()
+	w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+		twice(c, func(*Exchange) {}, nothing)(w, r.Clone(r.Context()))
+	})
+	if s := c.Stats(); !w.announces() || s.Exchanges != 1 || s.InFlight != 0 || s.Closes[ReasonDrain] != 1 {
+		t.Errorf("sent %v, %+v", w.sent, s)
+	}
+}
+
+func TestStreamsOfOneConnectionAreApart(t *testing.T) {
+	c := newController(t, OnRoutes("/login"))
+	conn := openConnection(c)
+	stream := func(target string) *http.Request {
+		r := requestOn(conn, target)
+		r.ProtoMajor = 2
+		return r
+	}
+	w := exchange(c, stream("/"), func(http.ResponseWriter, *http.Request) {
+		if s := c.Stats(); s.InFlight != 1 {
+			t.Errorf("%d in flight", s.InFlight)
+		}
+		exchange(c, stream("/login"), nothing)
+	})
+	if !w.announces() || c.Stats().Exchanges != 2 || c.Stats().Closes[ReasonRoute] != 1 {
+		t.Errorf("the stream that ends after the mark sent %v; %+v", w.sent, c.Stats())
+	}
+	if len(conn.shared.Load().streams) != 0 {
+		t.Error("streams are left on the record")
+	}
+	if conn.SetState(http.StateIdle) {
+		t.Error("an HTTP/2 connection is closed instead of told GOAWAY")
+	}
+}
+
+func TestAControllerIgnoresAnothersRecordsAndExchanges(t *testing.T) {
+	mine, other := newController(t), newController(t)
+	mine.Drain()
+	conn := openConnection(other)
+	w := exchange(other, requestOn(conn, "/"), twice(mine, func(*Exchange) {}, nothing))
+	if !w.announces() || mine.Stats().Untracked != 1 || other.Stats().Exchanges != 1 {
+		t.Errorf("sent %v; %+v; %+v", w.sent, mine.Stats(), other.Stats())
+	}
+}
+
+func TestANilControllerDecidesNothing(t *testing.T) {
+	var c *Controller
+	w := exchange(c, requestOn(nil, "/"), nothing)
+	if len(w.sent) != 0 {
+		t.Errorf("sent %v", w.sent)
+	}
+}
+
+func TestAPanicLeavesNoCounterBehind(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	func() {
+		defer func() {
+			if v := recover(); v != http.ErrAbortHandler {
+				t.Errorf("%v came through", v)
+			}
+		}()
+		_, e := c.Begin(requestOn(conn, "/"))
+		defer e.End()
+		e.Writer(newFakeWriter())
+		panic(http.ErrAbortHandler)
+	}()
+	if s := c.Stats(); s.InFlight != 0 || s.Exchanges != 1 {
+		t.Errorf("%+v", s)
+	}
+	if conn.current.Load() != nil {
+		t.Error("the exchange is still on the record")
+	}
+}
+
+func TestAPostponedResponseCommitsWhenItIsWritten(t *testing.T) {
+	c := newController(t, OnStatus(500))
+	conn := openConnection(c)
+	inner := newFakeWriter()
+	_, e := c.Begin(requestOn(conn, "/"))
+	w := e.Writer(inner)
+	e.Postpone()
+	e.End()
+	w.WriteHeader(500) // echo's error handler
+	if !inner.announces() || !conn.SetState(http.StateIdle) {
+		t.Errorf("sent %v", inner.sent)
+	}
+}

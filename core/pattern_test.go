@@ -1,0 +1,170 @@
+package core
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+)
+
+func newSet(t testing.TB, patterns ...string) *patternSet {
+	t.Helper()
+	var s patternSet
+	if err := s.add("OnRoutes", patterns); err != nil {
+		t.Fatal(err)
+	}
+	return &s
+}
+
+func request(method, target string) *http.Request {
+	return httptest.NewRequest(method, target, nil)
+}
+
+func TestPatternsAgainstRequests(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		pattern   string
+		method    string
+		target    string
+		route     string
+		sensitive bool
+		exempt    bool
+	}{
+		{"the path itself", "/login", "GET", "/login", "", true, true},
+		{"another path", "/login", "GET", "/logout", "", false, false},
+		{"a longer path", "/login", "GET", "/login/x", "", false, false},
+		{"a trailing slash is no escape, and no exemption", "/login", "GET", "/login/", "", true, false},
+		{"a missing trailing slash is none either", "/admin/", "GET", "/admin", "", true, false},
+		{"double slashes", "/login", "GET", "http://h//login", "", true, true},
+		{"dots", "/login", "GET", "/x/../login", "", true, true},
+		{"an encoded letter", "/login", "GET", "/%6Cogin", "", true, true},
+		{"an encoded slash is not a separator to routers of encoded paths", "/a/{x}", "GET", "/a/b%2Fc", "", true, true},
+		{"an encoded slash is a separator to routers of decoded paths", "/a/b/c", "GET", "/a/b%2Fc", "", true, true},
+		{"a subtree", "/admin/", "GET", "/admin/users/7", "", true, true},
+		{"everything below a wildcard", "/files/{rest...}", "GET", "/files/a/b", "", true, true},
+		{"a wildcard is one segment", "/users/{id}", "GET", "/users/7", "", true, true},
+		{"a wildcard is not two segments", "/users/{id}", "GET", "/users/7/x", "", false, false},
+		{"a literal is tried before a wildcard, and the wildcard after it", "/{a}/x", "GET", "/b/x", "", true, true},
+		{"the method", "POST /login", "POST", "/login", "", true, true},
+		{"another method", "POST /login", "GET", "/login", "", false, false},
+		{"HEAD is GET", "GET /login", "HEAD", "/login", "", true, true},
+		{"the host, whatever its port", "example.com/login", "GET", "http://example.com:8080/login", "", true, true},
+		{"another host", "example.com/login", "GET", "http://example.org/login", "", false, false},
+		{"only the slash", "/x/{$}", "GET", "/x/", "", true, true},
+		{"only the slash, not below", "/x/{$}", "GET", "/x/y", "", false, false},
+		{"the root alone", "/{$}", "GET", "/", "", true, true},
+		{"everything", "/", "GET", "/what/ever", "", true, true},
+		{"a request for *", "/", "OPTIONS", "*", "", true, true},
+
+		{"the route where the path was rewritten", "/login", "GET", "/v1/login", "/login", true, true},
+		{"the path where the route is another: sensitive, but not exempt", "/login", "GET", "/login", "/{page}", true, false},
+		{"net/http's own route", "POST /login", "POST", "/x", "POST /login", true, true},
+		{"net/http's route with a host", "/login", "GET", "/x", "GET example.com/login", true, true},
+		{"gin's parameter", "/users/:id", "GET", "/users/7", "/users/:id", true, true},
+		{"gin's catch-all", "/files/*rest", "GET", "/files/a/b", "/files/*rest", true, true},
+		{"a catch-all says nothing about paths", "/files/*rest", "GET", "/files/a", "", false, false},
+		{"chi's catch-all covers what is mounted there", "/admin/*", "GET", "/admin/users", "/admin/users", true, true},
+		{"chi's regular expression", "/users/{id:[0-9]+}", "GET", "/users/7", "/users/{id:[0-9]+}", true, true},
+		{"chi's regular expression says nothing about paths", "/users/{id:[0-9]+}", "GET", "/users/7", "", false, false},
+		{"a subtree covers the routes below it", "/admin/", "GET", "/x", "/admin/users/{id}", true, true},
+		{"a wildcard covers a parameter", "/users/{id}", "GET", "/x", "/users/:name", true, true},
+		{"a wildcard does not cover a catch-all", "/users/{id}", "GET", "/users/a/b", "/users/*", false, false},
+		{"net/http's end-of-path", "/x/{$}", "GET", "/y", "/x/{$}", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, r := newSet(t, c.pattern), request(c.method, c.target)
+			if got := s.sensitive(c.route, r); got != c.sensitive {
+				t.Errorf("OnRoutes(%q) on %s %s with route %q: %v, want %v", c.pattern, c.method, c.target, c.route, got, c.sensitive)
+			}
+			if got := s.exempts(c.route, r); got != c.exempt {
+				t.Errorf("Exempt(%q) on %s %s with route %q: %v, want %v", c.pattern, c.method, c.target, c.route, got, c.exempt)
+			}
+		})
+	}
+}
+
+func TestAMalformedOrDuplicatePatternIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		patterns []string
+		names    string
+	}{
+		{nil, "no pattern"},
+		{[]string{""}, `""`},
+		{[]string{"login"}, `"login"`},
+		{[]string{"POST /users/{id:[0-9]+}"}, `"POST /users/{id:[0-9]+}"`},
+		{[]string{"//login"}, `"//login" can match no request`},
+		{[]string{"/a/../login"}, `"/a/../login" can match no request`},
+		{[]string{"/login", "/login"}, `"/login" is given twice`},
+		{[]string{"/users/{id}", "/users/{name}"}, `"/users/{name}" is given twice, or means the same`},
+		{[]string{"/users/{id:[0-9]+}", "/users/{id:[0-9]+}"}, "given twice"},
+	} {
+		for _, option := range []struct {
+			name string
+			make func(...string) Option
+		}{{"OnRoutes", OnRoutes}, {"Exempt", Exempt}} {
+			_, err := New(option.make(c.patterns...))
+			if err == nil || !strings.Contains(err.Error(), c.names) || !strings.Contains(err.Error(), option.name) {
+				t.Errorf("%s(%q): error %v, want one that names the option and %s", option.name, c.patterns, err, c.names)
+			}
+		}
+	}
+	if _, err := New(OnRoutes("/a"), OnRoutes("/a")); err == nil {
+		t.Error("a pattern given twice in two options is accepted")
+	}
+}
+
+func TestPatternsThatOverlapForServeMuxAreAccepted(t *testing.T) {
+	s := newSet(t, "/a/{x}", "/{y}/b", "/a/b", "GET /a/{x}")
+	if !s.sensitive("", request("GET", "/a/b")) {
+		t.Error("/a/b is not sensitive")
+	}
+}
+
+// FuzzRoutePattern compares with http.ServeMux: what the mux serves with a
+// pattern must be sensitive by that pattern, and what is exempt must be served
+// with it.
+func FuzzRoutePattern(f *testing.F) {
+	for _, p := range []string{"/login", "/a/", "/a/{x}", "/a/{x}/b", "/{rest...}", "POST /x", "h.com/x", "/{$}", "/a%2Fb", "/%6C"} {
+		for _, target := range []string{"/login", "//login", "/login/", "/%6Cogin", "/a/b%2Fc", "/a/../login", "/.", "/a/.", "/a//b", "*", "/a%2Fb", "/{x}", "/a/%2e%2e/login"} {
+			f.Add(p, "GET", target)
+		}
+	}
+	f.Fuzz(func(t *testing.T, pattern, method, target string) {
+		var s patternSet
+		if s.add("OnRoutes", []string{pattern}) != nil || len(s.routes) > 0 || strings.Contains(pattern, "/*") {
+			return
+		}
+		u, err := url.ParseRequestURI(target)
+		if err != nil || u.Host != "" || method == "CONNECT" {
+			return
+		}
+		r := &http.Request{Method: method, URL: u, Host: "h.com", Header: http.Header{}}
+		mux := http.NewServeMux()
+		mux.Handle(pattern, http.NotFoundHandler())
+		_, served := mux.Handler(r)
+		sensitive, exempt := s.sensitive("", r), s.exempts("", r)
+		if served != "" && !sensitive {
+			t.Errorf("the mux serves %s %q with %q, which OnRoutes does not see", method, target, pattern)
+		}
+		if exempt && !sensitive {
+			t.Errorf("%s %q is exempt by %q and not sensitive by it", method, target, pattern)
+		}
+		clean := u.Path == path.Clean(u.Path) || u.Path == path.Clean(u.Path)+"/"
+		if exempt && served == "" && clean && u.RawPath == "" && strings.HasPrefix(u.Path, "/") {
+			t.Errorf("%s %q is exempt by %q, with which the mux does not serve it", method, target, pattern)
+		}
+	})
+}
+
+func ExampleOnRoutes() {
+	_, err := New(OnRoutes("POST /login", "/admin/", "/users/{id:[0-9]+}"))
+	fmt.Println(err)
+	_, err = New(OnRoutes("login"))
+	fmt.Println(err != nil)
+	// Output:
+	// <nil>
+	// true
+}
