@@ -24,8 +24,8 @@ func CloseAfter(ctx context.Context, reason Reason) bool {
 		}
 		e := found.current.Load()
 		return e != nil && e.state.Load()&stateCommitted == 0
-	case *Exchange:
-		found.asked.CompareAndSwap(0, uint32(found.ctl.declared(reason)))
+	case *untracked:
+		found.ask(found.ctl.declared(reason))
 		return found.state.Load()&stateCommitted == 0
 	}
 	return false

@@ -89,11 +89,3 @@ func (c *Controller) shard(conn *Connection) *shard {
 }
 
 func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }
-
-func (c *Controller) sayUntracked() {
-	c.untrackedSaid.Do(func() {
-		c.logger.Warn("politeclose: a request came over a connection without a record: " +
-			"age and request count can not end it, and a share of the load or of a spread drain falls on responses; " +
-			"give the server to stdlib.Track or stdlib.Serve. This is said once; Stats counts them")
-	})
-}

@@ -149,7 +149,7 @@ func (e *Exchange) askedFor() reasonIndex {
 	if e.conn != nil {
 		return e.conn.asked()
 	}
-	return reasonIndex(e.asked.Load())
+	return reasonIndex(untrackedOf(e).asked.Load())
 }
 
 // sensitive asks both views, the route and the path: one that does not see the

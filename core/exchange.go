@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"net/http"
 	"reflect"
 	"sync/atomic"
@@ -33,11 +32,9 @@ type Exchange struct {
 	request *http.Request
 	stream  headerIdentity // 0 on HTTP/1
 	route   func() string
+	pattern string      // where route is nil
 	writer  http1Writer // or, converted, http2Writer
-
-	state  atomic.Uint32
-	asked  atomic.Uint32          // CloseAfter's reasonIndex, where there is no record
-	leaver atomic.Pointer[leaver] // Leaving's, where there is no record
+	state   atomic.Uint32
 }
 
 const (
@@ -61,9 +58,9 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 		if found.ctl == c {
 			return r, found.begin(r)
 		}
-	case *Exchange:
+	case *untracked:
 		if found.ctl == c && found.state.Load()&stateEnded == 0 {
-			return r, &Exchange{ctl: c, owner: found, request: r}
+			return r, &Exchange{ctl: c, owner: &found.Exchange, request: r}
 		}
 	}
 	return c.beginUntracked(r)
@@ -112,27 +109,6 @@ func (c *Connection) beginStream(r *http.Request) *Exchange {
 	return e
 }
 
-func (c *Controller) beginUntracked(r *http.Request) (*http.Request, *Exchange) {
-	c.sayUntracked()
-	e := &Exchange{ctl: c}
-	e.request = r.WithContext(&exchangeContext{r.Context(), e})
-	c.untracked.Add(1)
-	e.takeOff()
-	return e.request, e
-}
-
-type exchangeContext struct {
-	context.Context
-	exchange *Exchange
-}
-
-func (c *exchangeContext) Value(key any) any {
-	if key == (contextKey{}) {
-		return c.exchange
-	}
-	return c.Context.Value(key)
-}
-
 func (e *Exchange) takeOff() {
 	e.ctl.shard(e.conn).begun.Add(1)
 	if e.conn != nil && e.ctl.maxRequests > 0 {
@@ -160,6 +136,16 @@ func (e *Exchange) SetRoute(pattern func() string) {
 		e.owner.SetRoute(pattern)
 	}
 	e.route = pattern
+}
+
+// SetPattern is [Exchange.SetRoute] for a router that knows the pattern before
+// the handler runs. It spares the function.
+func (e *Exchange) SetPattern(pattern string) {
+	if e.owner != nil {
+		e.owner.SetPattern(pattern)
+		return
+	}
+	e.route, e.pattern = nil, pattern
 }
 
 // Sensitive ends the connection after this response, with [ReasonRoute]: what
@@ -206,9 +192,7 @@ func (e *Exchange) End() {
 		e.ctl.shard(e.conn).landed.Add(1)
 	}
 	if e.conn == nil {
-		if l := e.leaver.Load(); l != nil {
-			e.ctl.leavers.remove(l)
-		}
+		untrackedOf(e).end()
 		return
 	}
 	if e.ctl.drainSince() != 0 {
@@ -244,17 +228,20 @@ func bodyRead(r *http.Request) bool {
 // freezeRoute asks for the route that a nested exchange gave while that still can
 // be answered.
 func (e *Exchange) freezeRoute(nested *Exchange) {
-	if nested.route == nil || e.state.Load()&stateCommitted != 0 || !e.ctl.needsRoute {
+	if e.route == nil || nested.route == nil || e.state.Load()&stateCommitted != 0 || !e.ctl.needsRoute {
 		return
 	}
-	pattern := e.route()
-	e.route = func() string { return pattern }
+	e.SetPattern(e.route())
 }
 
 // routePattern returns the router's pattern of the route that serves the request.
 func (e *Exchange) routePattern() string {
-	if e.route != nil {
+	switch {
+	case e.route != nil:
 		return e.route()
+	case e.pattern != "":
+		return e.pattern
+	default:
+		return e.request.Pattern
 	}
-	return e.request.Pattern
 }

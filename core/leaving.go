@@ -23,7 +23,7 @@ func Leaving(ctx context.Context) <-chan struct{} {
 			e.leaveFlight()
 		}
 		return found.leaving()
-	case *Exchange:
+	case *untracked:
 		found.leaveFlight()
 		return found.leaving()
 	}
@@ -55,21 +55,6 @@ func (c *Connection) forgetLeaver() {
 			c.ctl.leavers.remove(l)
 		}
 	}
-}
-
-func (e *Exchange) leaving() <-chan struct{} {
-	l := e.leaver.Load()
-	if l == nil {
-		l = e.ctl.leavers.add(e.ctl.lots.draw())
-		if !e.leaver.CompareAndSwap(nil, l) {
-			e.ctl.leavers.remove(l)
-			l = e.leaver.Load()
-		}
-	}
-	if e.state.Load()&stateEnded != 0 {
-		e.ctl.leavers.remove(l)
-	}
-	return l.channel
 }
 
 // leaver is one Leaving channel that is still open.

@@ -59,6 +59,22 @@ func TestANestedRouteIsAskedBeforeItsRouterRecyclesIt(t *testing.T) {
 	}
 }
 
+func TestTheInnermostRouteWins(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	route := func(pattern string) func(*Exchange) {
+		return func(e *Exchange) { e.SetRoute(func() string { return pattern }) }
+	}
+	for name, innermost := range map[string]func(*Exchange){
+		"a function": route("/users/:id"),
+		"a string":   func(e *Exchange) { e.SetPattern("/users/:id") },
+	} {
+		w := exchange(c, requestOn(openConnection(c), "/api/users/7"), twice(c, route("/api/*"), twice(c, innermost, nothing)))
+		if !w.announces() {
+			t.Errorf("as %s: sent %v", name, w.sent)
+		}
+	}
+}
+
 func TestARouteIsAskedOnlyIfARuleWantsIt(t *testing.T) {
 	c := newController(t)
 	exchange(c, requestOn(openConnection(c), "/"), twice(c, func(e *Exchange) {
