@@ -1,0 +1,130 @@
+package restart
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+)
+
+// book counts every request on both sides. It keeps an entry for each request
+// that has no answer: in the end, for each one lost.
+type book struct {
+	mu      sync.Mutex
+	quiet   sync.Cond // no handler runs
+	entries map[string]*entry
+	counts  Result
+	// strays are requests that reached a handler a second time, or unsent.
+	strays int
+}
+
+// entry is how far a request has come on the server.
+type entry struct {
+	client                  int
+	lost, reached, finished bool
+}
+
+func newBook() *book {
+	b := &book{entries: make(map[string]*entry), counts: Result{Causes: make(map[string]int)}}
+	b.quiet.L = &b.mu
+	return b
+}
+
+// sent is called before a request goes out, and numbers it.
+func (b *book) sent(client int) (id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.Requests++
+	id = strconv.Itoa(b.counts.Requests)
+	b.entries[id] = &entry{client: client}
+	return id
+}
+
+func (b *book) answered(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.Answered++
+	delete(b.entries, id)
+}
+
+func (b *book) lost(id, cause string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.Lost++
+	b.counts.Causes[cause]++
+	b.entries[id].lost = true
+}
+
+// reached returns whose request it is; ok is false if nobody waits for it.
+func (b *book) reached(id string) (client int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.Reached++
+	e := b.entries[id]
+	if e == nil || e.reached {
+		b.strays++
+		return 0, false
+	}
+	e.reached = true
+	return e.client, true
+}
+
+func (b *book) finished(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.Finished++
+	if e := b.entries[id]; e != nil {
+		e.finished = true
+	}
+	if b.counts.Finished == b.counts.Reached {
+		b.quiet.Broadcast()
+	}
+}
+
+// waitForHandlers returns when no handler runs. A method may leave some behind.
+func (b *book) waitForHandlers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.counts.Finished != b.counts.Reached {
+		b.quiet.Wait()
+	}
+}
+
+// result is a copy of the counts, valid at any time.
+func (b *book) result() Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	result := b.counts
+	result.Causes = maps.Clone(b.counts.Causes)
+	for _, e := range b.entries {
+		switch {
+		case !e.lost:
+		case !e.reached:
+			result.LostUnseen++
+		case e.finished:
+			result.LostExecuted++
+		}
+	}
+	return result
+}
+
+// contradiction is nil if, after the traffic, the two sides tell one story.
+func (b *book) contradiction() error {
+	r := b.result()
+	var problems []error
+	if r.Requests != r.Answered+r.Lost {
+		problems = append(problems, fmt.Errorf("%d requests, but %d answered and %d lost", r.Requests, r.Answered, r.Lost))
+	}
+	if r.Reached != r.Answered+r.Lost-r.LostUnseen {
+		problems = append(problems, fmt.Errorf("%d requests reached a handler, but %d were answered and %d of the %d lost were seen",
+			r.Reached, r.Answered, r.Lost-r.LostUnseen, r.Lost))
+	}
+	if b.strays > 0 {
+		problems = append(problems, fmt.Errorf("%d requests reached a handler that no client was waiting for", b.strays))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("restart: the counts contradict each other: %w", err)
+	}
+	return nil
+}

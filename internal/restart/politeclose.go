@@ -1,0 +1,39 @@
+package restart
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// Wrap puts handler behind a Controller's middleware, in the way of one
+// framework.
+type Wrap func(*core.Controller, http.Handler) http.Handler
+
+// NetHTTP is stdlib.Middleware alone.
+func NetHTTP(controller *core.Controller, handler http.Handler) http.Handler {
+	return stdlib.Middleware(controller)(handler)
+}
+
+// Politeclose drains with stdlib.Serve, no lame duck, every other option at its
+// default. Each generation has a Controller of its own, as each process would.
+func Politeclose(wrap Wrap, options ...core.Option) Method {
+	return Method{"politeclose", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+		quiet := core.Logger(slog.New(slog.DiscardHandler))
+		controller, err := core.New(append([]core.Option{quiet}, options...)...)
+		if err != nil {
+			return err
+		}
+		server.Handler = wrap(controller, server.Handler)
+		serveOptions := []stdlib.ServeOption{stdlib.On(listener)}
+		if server.TLSConfig != nil {
+			serveOptions = append(serveOptions, stdlib.TLS("", ""))
+		}
+		_, err = stdlib.Serve(ctx, server, controller, serveOptions...)
+		return err
+	}}
+}
