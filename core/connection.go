@@ -50,6 +50,7 @@ const (
 	bitActive         = 1 << 22
 	bitHijacked       = 1 << 23
 	bitBodyPending    = 1 << 24 // the announced exchange did not read all of its request's body
+	bitGivenUp        = 1 << 25 // … or ended with its context done: its header may have gone nowhere
 )
 
 // Open fills the record for a connection accepted now. It must be called once,
@@ -124,11 +125,11 @@ func (c *Connection) mustClose() bool {
 	if bits&bitAnnounced == 0 || bits&bitHTTP2 != 0 {
 		return false
 	}
-	if c.current.Load() != nil {
-		// The response has left and the middleware's handler still runs: a
-		// handler above it (http.TimeoutHandler) answered in its place, without
-		// our header. The next response announces.
-		c.clear(bitAnnounced)
+	if c.current.Load() != nil || bits&bitGivenUp != 0 {
+		// The server goes on with the connection, so it was not told of the
+		// close: a handler above the middleware (http.TimeoutHandler) answered
+		// in its place, without our header. The next response announces.
+		c.clear(bitAnnounced | bitAnnouncedDrain | bitGivenUp)
 		return false
 	}
 	return true

@@ -58,7 +58,7 @@ func New(opts ...Option) (*Controller, error) {
 	}
 	c.lots.init()
 	c.budget.init(cfg.perSecond, cfg.burst)
-	if err := c.load.init(cfg.signals, cfg.logger); err != nil {
+	if err := c.load.init(cfg); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
 	c.flag.init(cfg.flags)

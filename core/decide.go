@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/http"
 	"strings"
 )
@@ -109,11 +110,20 @@ func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
 	if now == 0 {
 		now = c.now()
 	}
-	if !c.budget.take(now) {
+	if !c.allows(reason, now) {
 		c.heldBack.Add(1)
 		return 0
 	}
 	return reason
+}
+
+// allows takes a voluntary close from the budget; one for load has to be within
+// the load rule's own restraint as well.
+func (c *Controller) allows(reason reasonIndex, now int64) bool {
+	if reason != loadIndex {
+		return c.budget.take(now)
+	}
+	return c.load.restraint.take(now, &c.budget)
 }
 
 func (e *Exchange) drains(now int64) bool {
@@ -128,11 +138,12 @@ func (e *Exchange) drains(now int64) bool {
 }
 
 func (e *Exchange) overloaded(now int64) bool {
-	share := e.ctl.load.shareAt(now, e.ctl)
+	load := &e.ctl.load
+	share := load.shareAt(now, e.ctl)
 	if share <= 0 || e.conn != nil && e.conn.age(now) < minLoadAge {
 		return false
 	}
-	return e.lot().float() < share
+	return load.lotOf(e.lot()).float() < share
 }
 
 // lot is the connection's, so that a share of the connections goes and not a
@@ -179,13 +190,16 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 		c.closes[reason-1].Add(1)
 		conn.forgetLeaver()
 	}
-	// Another exchange under way means that this one was given up by a handler
-	// above it and its header goes nowhere: the mark makes the other announce.
-	if current := conn.current.Load(); current == nil || current == e {
+	// Where another exchange is under way, or none, this one was given up by a
+	// handler above it and its header goes nowhere: the mark makes the next
+	// response announce. Where the context was cancelled the client has gone.
+	current := conn.current.Load()
+	if (current == nil || current == e) && conn.bits.Load()&bitActive != 0 && e.request.Context().Err() != context.Canceled {
 		bits := uint32(bitAnnounced)
 		if c.drainSince() != 0 {
 			bits |= bitAnnouncedDrain
 		}
+		conn.clear(bitGivenUp)
 		conn.set(bits)
 	}
 }
@@ -199,6 +213,7 @@ func setClose(h http.Header) {
 			delete(h, name)
 		}
 	}
+	delete(h, "Keep-Alive")
 	h["Connection"] = []string{"close"}
 }
 

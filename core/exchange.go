@@ -1,6 +1,7 @@
 package core
 
 import (
+	"io"
 	"net/http"
 	"reflect"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type Exchange struct {
 	conn    *Connection // nil without a record
 	owner   *Exchange   // the outer exchange of a nested one
 	request *http.Request
+	body    io.Reader      // HTTP/1: the request's, as net/http made it
 	stream  headerIdentity // 0 on HTTP/1
 	route   func() string
 	pattern string      // where route is nil
@@ -75,7 +77,7 @@ func (c *Connection) begin(r *http.Request) *Exchange {
 	}
 	// An exchange whose context is done was given up by a handler above it,
 	// such as http.TimeoutHandler; this is the connection's next request.
-	e := &Exchange{ctl: c.ctl, conn: c, request: r}
+	e := &Exchange{ctl: c.ctl, conn: c, request: r, body: r.Body}
 	c.current.Store(e)
 	e.takeOff()
 	return e
@@ -209,19 +211,29 @@ func (c *Connection) end(e *Exchange) {
 		s.mu.Unlock()
 		return
 	}
-	if c.bits.Load()&bitAnnounced != 0 && !bodyRead(e.request) {
-		c.set(bitBodyPending)
+	if c.bits.Load()&bitAnnounced != 0 {
+		if !e.bodyRead() {
+			c.set(bitBodyPending)
+		}
+		if e.request.Context().Err() != nil && c.current.Load() == e {
+			c.set(bitGivenUp)
+		}
 	}
 	c.current.CompareAndSwap(e, nil)
 }
 
-// bodyRead reports whether the request's body has been read to its end. The
-// empty read asks net/http's body without waiting for the client.
-func bodyRead(r *http.Request) bool {
-	if r.Body == nil || r.Body == http.NoBody {
+// bodyRead reports whether the request's body has been read to its end. An empty
+// read asks net/http's body without waiting for the client. It must not ask a
+// reader that a handler has put in its place, which could wait, nor a body that
+// the client holds back: that would send 100 Continue.
+func (e *Exchange) bodyRead() bool {
+	if e.body == nil || e.body == http.NoBody {
 		return true
 	}
-	_, err := r.Body.Read(nil)
+	if e.request.Header["Expect"] != nil {
+		return false
+	}
+	_, err := e.body.Read(nil)
 	return err != nil
 }
 

@@ -75,10 +75,12 @@ func openConnection(c *Controller) *Connection {
 	return conn
 }
 
-// requestOn returns a request of the connection; of none where conn is nil.
+// requestOn returns a request that has come over the connection; over none where
+// conn is nil.
 func requestOn(conn *Connection, target string) *http.Request {
 	r := httptest.NewRequest("GET", target, nil)
 	if conn != nil {
+		conn.SetState(http.StateActive)
 		r = r.WithContext(conn.Context(r.Context()))
 	}
 	return r

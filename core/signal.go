@@ -3,7 +3,10 @@ package core
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"sync"
+	"sync/atomic"
 )
 
 // ErrSignalUnavailable is wrapped by the error of [New] where a [Signal] can not
@@ -18,11 +21,12 @@ type Signal struct {
 	Name string
 	// Soft and Hard are in the signal's own unit. Soft must be less than Hard.
 	Soft, Hard float64
-	// Read returns the value now. It is called at most every 100 ms, never by
-	// two goroutines at once, by whichever exchange comes first, so it should
-	// answer within microseconds. New calls it once and fails where it returns
-	// an error. Later an error, a panic, NaN or an infinity means that the
-	// value is unknown: the signal asks for nothing, which is logged once.
+	// Read returns the value now. One Controller calls it at most every 100 ms
+	// and never twice at once, in whichever exchange comes first, which waits for
+	// it, so it should answer within microseconds. New calls it once and fails
+	// where it returns an error. Later an error, and at any time a panic, NaN or
+	// an infinity, means that the value is unknown: the signal asks for nothing,
+	// which is logged once.
 	Read func(Snapshot) (float64, error)
 }
 
@@ -52,4 +56,60 @@ func (s Signal) check() error {
 		return fmt.Errorf("the signal %q has the thresholds soft %v and hard %v; soft must be at least 0 and less than hard", s.Name, s.Soft, s.Hard)
 	}
 	return nil
+}
+
+// signalState is a Signal and what it said last.
+type signalState struct {
+	Signal
+	value atomic.Uint64 // math.Float64bits; NaN while it is unknown
+	said  sync.Once
+}
+
+var errSignalPanicked = errors.New("its Read function panicked")
+
+// first reads the signal for New. Only an error is a reason to fail: a function
+// that panics now may work once the program has come up.
+func (s *signalState) first(logger *slog.Logger) error {
+	v, err := s.try(Snapshot{})
+	if err != nil && !errors.Is(err, errSignalPanicked) {
+		return err
+	}
+	s.note(v, err, logger)
+	return nil
+}
+
+// read returns the value now, and whether it is known.
+func (s *signalState) read(snapshot Snapshot, logger *slog.Logger) (v float64, known bool) {
+	v, err := s.try(snapshot)
+	return v, s.note(v, err, logger)
+}
+
+func (s *signalState) try(snapshot Snapshot) (v float64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errSignalPanicked, p)
+		}
+	}()
+	return s.Read(snapshot)
+}
+
+func (s *signalState) note(v float64, err error, logger *slog.Logger) (known bool) {
+	if err == nil && !math.IsNaN(v) && !math.IsInf(v, 0) {
+		s.value.Store(math.Float64bits(v))
+		return true
+	}
+	s.value.Store(math.Float64bits(math.NaN()))
+	s.said.Do(func() {
+		logger.Error("politeclose: a load signal is unknown and asks for nothing while it is; this is said once",
+			"signal", s.Name, "value", v, "error", err)
+	})
+	return false
+}
+
+func (s *signalState) stat() SignalStat {
+	v := math.Float64frombits(s.value.Load())
+	if math.IsNaN(v) {
+		return SignalStat{Name: s.Name, Soft: s.Soft, Hard: s.Hard}
+	}
+	return SignalStat{Name: s.Name, Soft: s.Soft, Hard: s.Hard, Value: v, Known: true}
 }

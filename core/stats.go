@@ -20,11 +20,15 @@ type Stats struct {
 	InputAfterAnnounce uint64 // connections on which something still came after the announcement
 
 	Draining bool
-	Signals  []SignalStat // those of OnLoad, in its order
+
+	Signals   []SignalStat // those of OnLoad, in its order
+	LoadShare float64      // the share of the connections that has to go for load, 0 to 0.9
+	LoadRate  float64      // closes per second allowed for load: the Budget's, or less where they did not help
 }
 
 // Stats returns a snapshot. It allocates and is meant for a scrape, not for every
-// request; the counts are read one after another while requests go on.
+// request; the counts are read one after another while requests go on. It reads
+// the signals and the [DrainWhen] flags if their last reading is old.
 func (c *Controller) Stats() Stats {
 	s := Stats{
 		ClientInitiated:    c.clientInitiated.Load(),
@@ -51,6 +55,10 @@ func (c *Controller) Stats() Stats {
 	}
 	s.InFlight = int(s.Exchanges - landed)
 	s.Idle = max(s.Open-s.Active, 0)
+	if len(c.load.signals) > 0 {
+		s.LoadShare = c.load.shareAt(c.now(), c)
+		s.LoadRate = c.load.perSecond()
+	}
 	for _, signal := range c.load.signals {
 		s.Signals = append(s.Signals, signal.stat())
 	}

@@ -1,0 +1,69 @@
+// Package flagvalue has flag values for the examples: each error says in one line
+// what is allowed.
+package flagvalue
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Whole is a whole number from least to most.
+func Whole(target *int, least, most int) flag.Value {
+	return &value[int]{target, func(text string) (int, bool) {
+		n, err := strconv.Atoi(text)
+		return n, err == nil && n >= least && n <= most
+	}, fmt.Sprintf("a whole number from %d to %d", least, most)}
+}
+
+// Duration is a duration from least to most.
+func Duration(target *time.Duration, least, most time.Duration) flag.Value {
+	return &value[time.Duration]{target, func(text string) (time.Duration, bool) {
+		d, err := time.ParseDuration(text)
+		return d, err == nil && d >= least && d <= most
+	}, fmt.Sprintf("a duration from %v to %v, such as 20ms", least, most)}
+}
+
+// OneOf is one of these names.
+func OneOf(target *string, names []string) flag.Value {
+	return &value[string]{target, func(text string) (string, bool) {
+		return text, slices.Contains(names, text)
+	}, strings.Join(names, ", ")}
+}
+
+// Bool is for flag.FlagSet.BoolFunc, so that the flag needs no value.
+func Bool(target *bool) func(string) error {
+	v := &value[bool]{target, func(text string) (bool, bool) {
+		b, err := strconv.ParseBool(text)
+		return b, err == nil
+	}, "true or false"}
+	return v.Set
+}
+
+type value[T any] struct {
+	target  *T
+	parse   func(string) (parsed T, ok bool)
+	allowed string
+}
+
+func (v *value[T]) Set(text string) error {
+	parsed, ok := v.parse(text)
+	if !ok {
+		return errors.New("allowed is " + v.allowed)
+	}
+	*v.target = parsed
+	return nil
+}
+
+// String is the default that the usage shows; package flag also calls it on a
+// zero value.
+func (v *value[T]) String() string {
+	if v.target == nil {
+		return ""
+	}
+	return fmt.Sprint(*v.target)
+}
