@@ -43,6 +43,9 @@ func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...
 	if err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
+	if cfg.keepAliveSeconds > 0 {
+		srv.Handler = advertise(srv.Handler, cfg.keepAliveSeconds)
+	}
 	d := newDrain(srv, ctl, t, Listener(ln, ctl), cfg)
 	if len(cfg.signals) > 0 {
 		defer d.onSignals()()

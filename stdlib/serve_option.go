@@ -28,6 +28,9 @@ type serveConfig struct {
 	idleGrace    time.Duration
 	signals      []os.Signal
 	force        context.Context
+
+	keepAliveMargin  time.Duration
+	keepAliveSeconds int // 0 = advertise nothing
 }
 
 // On serves on l instead of listening on srv.Addr. Serve closes it.
@@ -161,6 +164,10 @@ func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Con
 	}
 	if spread := ctl.DrainSpread(); spread >= c.drainTimeout {
 		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than DrainTimeout, which is %v", spread, c.drainTimeout)
+	}
+	var err error
+	if c.keepAliveSeconds, err = c.keepAliveTimeout(srv); err != nil {
+		return err
 	}
 	if c.tls && c.cert == "" {
 		config := srv.TLSConfig

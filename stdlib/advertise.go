@@ -1,0 +1,60 @@
+package stdlib
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// AdvertiseKeepAlive sends "Keep-Alive: timeout=" on HTTP/1 responses that keep
+// their connection: srv.IdleTimeout (srv.ReadTimeout where that is 0, as in
+// net/http) less margin, in whole seconds. Clients that read it, such as Node's
+// agents, then close first and never send a request into the server's own idle
+// close. A margin of 1 s is usual. A server without an idle timeout has nothing to
+// advertise, which is an error, and so is a margin that leaves less than 1 s.
+//
+// It wraps srv.Handler. HTTP/2 has no such field.
+func AdvertiseKeepAlive(margin time.Duration) ServeOption {
+	return func(c *serveConfig) error {
+		if margin <= 0 {
+			return fmt.Errorf("AdvertiseKeepAlive: a margin of %v is not allowed; it must be greater than 0", margin)
+		}
+		c.keepAliveMargin = margin
+		return nil
+	}
+}
+
+// keepAliveTimeout returns what to advertise, 0 for nothing.
+func (c *serveConfig) keepAliveTimeout(srv *http.Server) (seconds int, err error) {
+	if c.keepAliveMargin == 0 {
+		return 0, nil
+	}
+	idle := srv.IdleTimeout
+	if idle == 0 {
+		idle = srv.ReadTimeout
+	}
+	if idle <= 0 {
+		return 0, errors.New("AdvertiseKeepAlive: the server has no IdleTimeout to advertise; set one")
+	}
+	if left := idle - c.keepAliveMargin; left >= time.Second {
+		return int(left / time.Second), nil
+	}
+	return 0, fmt.Errorf("AdvertiseKeepAlive: a margin of %v does not fit; of the server's idle timeout of %v it must leave 1s or more", c.keepAliveMargin, idle)
+}
+
+// advertise sets the field before the handler. An announcement takes it away
+// again.
+func advertise(next http.Handler, seconds int) http.Handler {
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	value := []string{"timeout=" + strconv.Itoa(seconds)}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && !r.Close {
+			w.Header()["Keep-Alive"] = value
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,58 @@
+package stdlib_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func TestKeepAliveIsAdvertisedOnlyWhereTheConnectionStays(t *testing.T) {
+	ctl := newController(t, core.OnRoutes("/login"))
+	srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+	srv.IdleTimeout = 60 * time.Second
+	s := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(1500*time.Millisecond))
+
+	c := clienttest.Dial(t, s.address)
+	kept := get(t, c, "/")
+	if got := kept.Header.Get("Keep-Alive"); got != "timeout=58" {
+		t.Errorf("Keep-Alive: %q, want the whole seconds of 60s - 1.5s", got)
+	}
+	c.ExpectKept(kept)
+	closed := get(t, c, "/login")
+	if got := closed.Header["Keep-Alive"]; got != nil {
+		t.Errorf("an announced close carries Keep-Alive: %q", got)
+	}
+	c.ExpectClosed(closed)
+
+	c = clienttest.Dial(t, s.address)
+	if got := get(t, c, "/", "Connection: close").Header["Keep-Alive"]; got != nil {
+		t.Errorf("the answer to a client that closes carries Keep-Alive: %q", got)
+	}
+}
+
+func TestAKeepAliveThatCanNotBeAdvertisedIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		idle, read, margin time.Duration
+		names              []string
+	}{
+		{0, 0, time.Second, []string{"AdvertiseKeepAlive", "IdleTimeout"}},
+		{-1, 5 * time.Second, time.Second, []string{"AdvertiseKeepAlive", "IdleTimeout"}},
+		{5 * time.Second, 0, 4500 * time.Millisecond, []string{"AdvertiseKeepAlive", "4.5s", "5s"}},
+		{5 * time.Second, 0, 0, []string{"AdvertiseKeepAlive", "0s", "greater than 0"}},
+		{5 * time.Second, 0, -time.Second, []string{"AdvertiseKeepAlive", "-1s"}},
+	} {
+		srv := &http.Server{IdleTimeout: c.idle, ReadTimeout: c.read}
+		_, err := stdlib.Serve(context.Background(), srv, newController(t), stdlib.On(listen(t)), stdlib.AdvertiseKeepAlive(c.margin))
+		for _, name := range c.names {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("IdleTimeout %v, ReadTimeout %v, margin %v: %v does not say %q", c.idle, c.read, c.margin, err, name)
+			}
+		}
+	}
+}
