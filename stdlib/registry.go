@@ -32,22 +32,20 @@ type links struct {
 
 var registrySeed = maphash.MakeSeed()
 
+// canBeFound reports whether a connection that Listener did not make can be told
+// from others. All pointers can.
+func canBeFound(c net.Conn) bool { return reflect.ValueOf(c).Comparable() }
+
 // listOf returns the list that holds the record of a connection that Listener did
-// not make, nil for one that can not be looked up.
+// not make.
 func (g *registry) listOf(c net.Conn) *recordList {
-	if !reflect.TypeOf(c).Comparable() {
-		return nil
-	}
 	return &g.lists[maphash.Comparable(registrySeed, c)%registryLists]
 }
 
 func (g *registry) add(r *record) {
 	l := &g.lists[g.next.Add(1)%registryLists]
-	index := false
 	if r.foreign {
-		if own := g.listOf(r.conn); own != nil {
-			l, index = own, true
-		}
+		l = g.listOf(r.conn)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +54,7 @@ func (g *registry) add(r *record) {
 		l.first.prev = r
 	}
 	l.first = r
-	if index {
+	if r.foreign {
 		if l.foreign == nil {
 			l.foreign = make(map[net.Conn]*record)
 		}
@@ -77,16 +75,16 @@ func (g *registry) remove(r *record) {
 		r.next.prev = r.prev
 	}
 	r.prev, r.next = nil, nil
-	if r.foreign && g.listOf(r.conn) != nil && l.foreign[r.conn] == r {
+	if r.foreign && l.foreign[r.conn] == r {
 		delete(l.foreign, r.conn)
 	}
 }
 
 func (g *registry) find(c net.Conn) *record {
-	l := g.listOf(c)
-	if l == nil {
+	if !canBeFound(c) {
 		return nil
 	}
+	l := g.listOf(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.foreign[c]

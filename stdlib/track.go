@@ -54,7 +54,10 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 				return nil // net/http panics and names ConnContext
 			}
 		}
-		return t.open(c).Context(ctx)
+		if r := t.open(c); r != nil {
+			ctx = r.Context(ctx)
+		}
+		return ctx
 	}
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
 		t.setState(c, state, func() {

@@ -50,15 +50,19 @@ const (
 	goneBoth = goneFromServer | goneSocket
 )
 
+// open returns the record of a new connection, nil for one that could not be
+// found again.
 func (t *tracker) open(c net.Conn) *record {
 	r := &record{tracker: t, conn: c}
-	r.Open(t.ctl)
 	if own := ownConn(c); own != nil && own.ctl == t.ctl {
 		own.record = r
-	} else {
+	} else if canBeFound(c) {
 		r.foreign = true
 		r.gone.Store(goneSocket)
+	} else {
+		return nil
 	}
+	r.Open(t.ctl)
 	t.records.add(r)
 	t.live.Add(1)
 	return r

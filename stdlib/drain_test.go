@@ -1,0 +1,449 @@
+package stdlib_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// far is longer than any wait of a test: what takes as long has failed.
+const far = 10 * time.Minute
+
+func TestTheDrainIsOverWhenTheLastConnectionHasGone(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.opts...)
+		s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
+		clients := make([]*clienttest.Conn, 3)
+		for i := range clients {
+			clients[i] = over.dial(t, s.address)
+			clients[i].ExpectKept(get(t, clients[i], "/"))
+		}
+		s.drain()
+		s.listenerIsClosed()
+		for _, c := range clients {
+			c.ExpectClosed(get(t, c, "/"))
+			c.Close()
+		}
+		report := s.mustEnd()
+		if report.Duration <= 0 || report.Duration > clienttest.Patience {
+			t.Errorf("the drain took %v", report.Duration)
+		}
+		report.Duration = 0
+		if want := (stdlib.Report{Announced: 3, Served: 3}); report != want {
+			t.Errorf("the report is %+v, want %+v", report, want)
+		}
+		stats := s.ctl.Stats()
+		if stats.Open != 0 || stats.Active != 0 || stats.Idle != 0 || stats.InFlight != 0 || stats.Exchanges != 6 ||
+			stats.Closes[core.ReasonDrain] != 3 || stats.Untracked != 0 || !stats.Draining {
+			t.Errorf("the statistics are %+v", stats)
+		}
+	})
+}
+
+func TestWithoutAConnectionTheDrainIsOverAtOnce(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	s.drain()
+	report := s.mustEnd()
+	report.Duration = 0
+	if report != (stdlib.Report{}) {
+		t.Errorf("the report is %+v", report)
+	}
+}
+
+func TestARequestUnderWayIsAnsweredAndAnnounced(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(entered)
+			<-release
+			hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.IdleGrace(time.Millisecond)}, over.opts...)...)
+		client := over.dial(t, s.address)
+		client.Send(clienttest.Request("GET", "/"))
+		clienttest.Receive(t, "the request", entered)
+		s.drain()
+		s.listenerIsClosed()
+		close(release)
+		client.ExpectClosed(client.Receive())
+		client.Close()
+		if report := s.mustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		use  func(*testing.T, *clienttest.Conn)
+	}{
+		{"idle after a request", func(t *testing.T, c *clienttest.Conn) { get(t, c, "/") }},
+		{"one that never spoke", func(*testing.T, *clienttest.Conn) {}},
+		{"one that stopped within its first header", func(_ *testing.T, c *clienttest.Conn) {
+			c.Send("GET / HTTP/1.1\r\nHo")
+		}},
+		{"one that stopped within its second header", func(t *testing.T, c *clienttest.Conn) {
+			get(t, c, "/")
+			c.Send("GET / HTTP/1.1\r\nHo")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			overEach(t, func(t *testing.T, over transport) {
+				opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.opts...)
+				s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
+				client := over.dial(t, s.address)
+				c.use(t, client)
+				s.expectStats("one connection", func(s core.Stats) bool { return s.Idle == 1 })
+				s.drain()
+				report := s.mustEnd()
+				if report.Duration < 50*time.Millisecond {
+					t.Errorf("the drain was over after %v, before the grace", report.Duration)
+				}
+				report.Duration = 0
+				if want := (stdlib.Report{ClosedIdle: 1}); report != want {
+					t.Errorf("the report is %+v, want %+v", report, want)
+				}
+				client.ExpectEnd()
+			})
+		})
+	}
+}
+
+func TestAClientThatIsSlowWithItsHeaderIsNotIdle(t *testing.T) {
+	t.Parallel() // takes as long as the client does
+	const grace = time.Second
+	overEach(t, func(t *testing.T, over transport) {
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(grace), stdlib.DrainTimeout(far)}, over.opts...)
+		s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
+		client := over.dial(t, s.address)
+		get(t, client, "/")
+		s.drain()
+		s.listenerIsClosed()
+		request := clienttest.Request("GET", "/")
+		pace := time.NewTicker(2 * grace / time.Duration(len(request)))
+		defer pace.Stop()
+		for i := range len(request) {
+			<-pace.C
+			client.Send(request[i : i+1])
+		}
+		client.ExpectClosed(client.Receive())
+		client.Close()
+		if report := s.mustEnd(); report.Announced != 1 || report.ClosedIdle != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+// A spread that has hardly begun keeps the connections that go on asking.
+func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
+	const spread, grace = 1_000_000 * time.Hour, time.Second
+	s := serve(t, newController(t, core.DrainSpread(spread)), http.HandlerFunc(hello),
+		stdlib.IdleGrace(grace), stdlib.DrainTimeout(2*spread))
+	client := clienttest.Dial(t, s.address)
+	get(t, client, "/")
+	s.drain()
+	s.listenerIsClosed()
+	for began := time.Now(); time.Since(began) < 2*grace; {
+		if r := get(t, client, "/"); r.Connection != nil {
+			t.Fatalf("Connection is %q, at the very start of the spread", r.Connection)
+		}
+	}
+	client.ExpectEnd()
+	if report := s.mustEnd(); report.ClosedIdle != 1 || report.Duration < 2*grace+grace/2 {
+		t.Errorf("the report is %+v", report)
+	}
+}
+
+func TestIdleGraceZeroWaitsUntilTheTimeout(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(0), stdlib.DrainTimeout(200*time.Millisecond))
+	client := clienttest.Dial(t, s.address)
+	get(t, client, "/")
+	s.drain()
+	report, err := s.wait()
+	if !errors.Is(err, stdlib.ErrDrainTimeout) {
+		t.Errorf("Serve: %v", err)
+	}
+	if report.ClosedIdle != 1 || report.Forced != 0 || report.Duration < 200*time.Millisecond {
+		t.Errorf("the report is %+v", report)
+	}
+	client.ExpectEnd()
+}
+
+func TestAtTheTimeoutWhatIsUnderWayIsCut(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		entered, release := make(chan struct{}, 2), make(chan struct{})
+		defer close(release)
+		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/streaming" {
+				hello(w, r)
+				http.NewResponseController(w).Flush()
+			}
+			if r.URL.Path != "/" {
+				entered <- struct{}{}
+				<-release
+			}
+			hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.DrainTimeout(300 * time.Millisecond)}, over.opts...)...)
+		idle, blocked, streaming := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+		get(t, idle, "/")
+		blocked.Send(clienttest.Request("GET", "/blocked"))
+		streaming.Send(clienttest.Request("GET", "/streaming"))
+		for range 2 {
+			clienttest.Receive(t, "the request", entered)
+		}
+		s.drain()
+		// The handlers do not return: nobody waits for them.
+		report, err := s.wait()
+		if !errors.Is(err, stdlib.ErrDrainTimeout) {
+			t.Errorf("Serve: %v", err)
+		}
+		if report.Forced != 2 || report.ClosedIdle != 1 || report.Announced != 0 || report.Served != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+		if stats := s.ctl.Stats(); stats.Open != 0 || stats.Active != 0 {
+			t.Errorf("the statistics are %+v", stats)
+		}
+		if r, err := blocked.TryReceive(); err == nil {
+			t.Errorf("the request that was cut has the response %+v", r)
+		}
+		if r, err := streaming.TryReceive(); err == nil && r.Truncated == nil {
+			t.Errorf("the cut response looked whole: %q", r.Body)
+		}
+	})
+}
+
+func TestForceContextForcesTheEnd(t *testing.T) {
+	t.Run("of a drain under way", func(t *testing.T) {
+		ctx, force := context.WithCancel(context.Background())
+		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+		client := clienttest.Dial(t, s.address)
+		get(t, client, "/")
+		s.drain()
+		s.listenerIsClosed()
+		force()
+		if report, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
+			t.Errorf("Serve: %v, %v", report, err)
+		}
+	})
+	t.Run("of one that has not begun", func(t *testing.T) {
+		ctx, force := context.WithCancel(context.Background())
+		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+		client := clienttest.Dial(t, s.address)
+		get(t, client, "/")
+		force()
+		if report, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
+			t.Errorf("Serve: %v, %v", report, err)
+		}
+		if !s.ctl.Draining() {
+			t.Error("the drain flag is not up")
+		}
+	})
+	t.Run("of an empty server, which is no error", func(t *testing.T) {
+		ctx, force := context.WithCancel(context.Background())
+		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx))
+		get(t, clienttest.Dial(t, s.address), "/", "Connection: close")
+		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		force()
+		s.mustEnd()
+	})
+	t.Run("in the lame duck", func(t *testing.T) {
+		ctx, force := context.WithCancel(context.Background())
+		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+		get(t, clienttest.Dial(t, s.address), "/")
+		s.beginDrain()
+		force()
+		if _, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func TestTheLameDuckServesNewConnectionsAndAnnounces(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctx, force := context.WithCancel(context.Background())
+		mux := http.NewServeMux()
+		mux.HandleFunc("/", hello)
+		ctl := newController(t)
+		mux.Handle("/readyz", stdlib.Ready(ctl))
+		s := serve(t, ctl, mux, append([]stdlib.ServeOption{
+			stdlib.ForceContext(ctx), stdlib.LameDuck(far), stdlib.DrainTimeout(2 * far), stdlib.IdleGrace(time.Millisecond),
+		}, over.opts...)...)
+		idle := over.dial(t, s.address)
+		get(t, idle, "/")
+		s.beginDrain()
+		for range 3 {
+			client := over.dial(t, s.address)
+			r := client.Get("/readyz")
+			if r.Status != http.StatusServiceUnavailable {
+				t.Errorf("readiness is %d", r.Status)
+			}
+			client.ExpectClosed(r)
+			client.Close()
+		}
+		idle.ExpectOpen() // the grace begins with the listener's close
+		idle.ExpectClosed(get(t, idle, "/"))
+		idle.Close()
+		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		// It stays one without a connection too: the balancer sends new ones.
+		client := over.dial(t, s.address)
+		client.ExpectClosed(get(t, client, "/"))
+		client.Close()
+		force()
+		if report, err := s.wait(); err == nil && (report.Announced != 5 || report.Served != 5) {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+func TestTheListenerIsClosedAfterTheLameDuck(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.LameDuck(100*time.Millisecond), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	client := clienttest.Dial(t, s.address)
+	get(t, client, "/")
+	s.drain()
+	s.listenerIsClosed()
+	client.ExpectClosed(get(t, client, "/"))
+	client.Close()
+	if report := s.mustEnd(); report.Duration < 100*time.Millisecond {
+		t.Errorf("the drain was over after %v, before the lame duck", report.Duration)
+	}
+}
+
+func TestResume(t *testing.T) {
+	t.Run("takes back a Drain while the server serves", func(t *testing.T) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello))
+		ctl.Drain()
+		announced := clienttest.Dial(t, s.address)
+		announced.ExpectClosed(get(t, announced, "/"))
+		if !ctl.Resume() {
+			t.Error("Resume refused")
+		}
+		client := clienttest.Dial(t, s.address)
+		client.ExpectKept(get(t, client, "/"))
+	})
+	t.Run("in the lame duck lowers the flag until the listener is closed", func(t *testing.T) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.LameDuck(500*time.Millisecond))
+		s.beginDrain()
+		if !ctl.Resume() {
+			t.Error("Resume refused before the listener was closed")
+		}
+		s.listenerIsClosed()
+		if !ctl.Draining() {
+			t.Error("the flag is down in a drain that goes on")
+		}
+		s.mustEnd()
+	})
+	t.Run("is refused once the listener is closed", func(t *testing.T) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello))
+		s.drain()
+		s.mustEnd()
+		if ctl.Resume() {
+			t.Error("Resume says that the server goes on")
+		}
+		if !ctl.Draining() {
+			t.Error("the flag is down")
+		}
+	})
+}
+
+func TestDrainAloneAnnouncesAndClosesNoListener(t *testing.T) {
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(time.Millisecond))
+	idle := clienttest.Dial(t, s.address)
+	get(t, idle, "/")
+	ctl.Drain()
+	ctl.Drain()
+	for range 3 {
+		client := clienttest.Dial(t, s.address)
+		client.ExpectClosed(get(t, client, "/"))
+	}
+	idle.ExpectOpen()
+	select {
+	case <-s.done:
+		t.Errorf("Serve has returned: %v", s.err)
+	default:
+	}
+}
+
+func TestSeveralServersShareOneController(t *testing.T) {
+	ctl := newController(t)
+	first := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	second := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	one, two := clienttest.Dial(t, first.address), clienttest.Dial(t, second.address)
+	get(t, one, "/")
+	get(t, two, "/")
+	first.drain()
+	first.listenerIsClosed()
+	// The drain of one makes the other announce as well, and go on.
+	two.ExpectClosed(get(t, two, "/"))
+	two.Close()
+	another := clienttest.Dial(t, second.address)
+	another.ExpectClosed(get(t, another, "/"))
+	another.Close()
+	one.ExpectClosed(get(t, one, "/"))
+	one.Close()
+	if report := first.mustEnd(); report.Announced != 1 || report.Served != 1 {
+		t.Errorf("the first server's report is %+v", report)
+	}
+	select {
+	case <-second.done:
+		t.Errorf("the second server has ended: %v", second.err)
+	default:
+	}
+	if ctl.Resume() {
+		t.Error("Resume, though one Serve has closed its listener")
+	}
+	second.drain()
+	second.mustEnd()
+}
+
+func TestTheReportIsOneReadableLine(t *testing.T) {
+	r := stdlib.Report{
+		Duration: 1234567 * time.Microsecond, Announced: 11, ClosedIdle: 22, Forced: 33, Hijacked: 44, Served: 55, InputAfterAnnounce: 66,
+	}
+	line := r.String()
+	for _, want := range []string{"1.2346s", "11", "22", "33", "44", "55", "66"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%q lacks %q", line, want)
+		}
+	}
+	if strings.ContainsAny(line, "\n\r") {
+		t.Errorf("%q is more than a line", line)
+	}
+}
+
+func TestRegisterOnShutdownHooksRunAtTheEndOfTheDrain(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"of one that empties": far, "of one that is cut": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t)
+			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+			ran := make(chan struct{})
+			srv.RegisterOnShutdown(func() { close(ran) })
+			s := serveOn(t, listen(t), ctl, srv, stdlib.IdleGrace(0), stdlib.DrainTimeout(timeout))
+			client := clienttest.Dial(t, s.address)
+			get(t, client, "/")
+			s.drain()
+			s.listenerIsClosed()
+			if timeout == far {
+				select {
+				case <-ran:
+					t.Error("the hook ran at the beginning of the drain")
+				default:
+				}
+				client.ExpectClosed(get(t, client, "/"))
+				client.Close()
+			}
+			s.wait()
+			clienttest.Receive(t, "the hook", ran)
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package stdlib_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// serveHTTP2 is serve, and a client that has connected.
+type serveHTTP2 func(*core.Controller, http.Handler, ...stdlib.ServeOption) (*running, *clienttest.HTTP2)
+
+// overEachHTTP2 runs a test over TLS and in cleartext.
+func overEachHTTP2(t *testing.T, test func(*testing.T, serveHTTP2)) {
+	t.Helper()
+	t.Run("TLS", func(t *testing.T) {
+		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*running, *clienttest.HTTP2) {
+			s := serve(t, ctl, handler, append(opts, overTLS.opts...)...)
+			return s, clienttest.DialHTTP2(t, s.address)
+		})
+	})
+	t.Run("cleartext", func(t *testing.T) {
+		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*running, *clienttest.HTTP2) {
+			srv := newServer(stdlib.Middleware(ctl)(handler))
+			srv.Protocols = new(http.Protocols)
+			srv.Protocols.SetHTTP1(true)
+			srv.Protocols.SetUnencryptedHTTP2(true)
+			s := serveOn(t, listen(t), ctl, srv, opts...)
+			return s, clienttest.DialUnencryptedHTTP2(t, s.address)
+		})
+	})
+}
+
+func TestOverHTTP2EveryReasonIsAGoAway(t *testing.T) {
+	for _, c := range everyReason {
+		t.Run(string(c.reason), func(t *testing.T) {
+			overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+				ctl := newController(t, c.opts...)
+				_, client := serve(ctl, app())
+				client.ExpectOpen()
+				if c.before != nil {
+					c.before(ctl)
+				}
+				if r := client.Get(c.path); r.Status == 0 || r.Connection != nil {
+					t.Errorf("the response is %+v", r)
+				}
+				client.ExpectGoAway()
+				expectOneClose(t, ctl, c.reason)
+				client.Close()
+			})
+		})
+	}
+}
+
+func TestOverHTTP2WithoutAReasonTheConnectionIsKept(t *testing.T) {
+	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+		ctl := newController(t, core.OnAge(time.Hour), core.OnRequestCount(1000), core.OnRoutes("/login"))
+		_, client := serve(ctl, app())
+		for range 3 {
+			client.Get("/")
+			client.ExpectOpen()
+		}
+		expectOneClose(t, ctl, "none")
+	})
+}
+
+// net/http strips Connection from a final response, and not from a 1xx, where it
+// is illegal (RFC 9113 §8.2.2).
+func TestOverHTTP2NoConnectionFieldIsSent(t *testing.T) {
+	for _, value := range []string{"close", "Close", "keep-alive, close", "keep-alive"} {
+		t.Run(value, func(t *testing.T) {
+			ctl := newController(t)
+			s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", value)
+				w.Header().Set("Link", "</style.css>; rel=preload")
+				w.WriteHeader(http.StatusEarlyHints)
+				hello(w, r)
+			}), overTLS.opts...)
+			client := clienttest.DialHTTP2(t, s.address)
+			ctl.Drain()
+			r := client.Get("/")
+			if len(r.Informational) != 1 {
+				t.Errorf("%d informational responses came, want 1", len(r.Informational))
+			}
+			for _, header := range append(r.Informational, r.Header) {
+				if header["connection"] != nil || header["link"] == nil {
+					t.Errorf("a header is %v", header)
+				}
+			}
+			client.ExpectGoAway()
+			client.Close()
+		})
+	}
+}
+
+func TestOverHTTP2AHandlersOwnSpellingOfCloseIsAGoAway(t *testing.T) {
+	for _, values := range [][]string{{"close"}, {"Close"}, {"close, X-Hop"}, {"keep-alive", "close"}} {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Connection"] = slices.Clone(values)
+			hello(w, r)
+		}), overTLS.opts...)
+		client := clienttest.DialHTTP2(t, s.address)
+		client.Get("/")
+		client.ExpectGoAway()
+		client.Close()
+		expectOneClose(t, ctl, core.ReasonHandler)
+	}
+}
+
+func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
+	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+		entered, release := make(chan struct{}, 3), make(chan struct{})
+		ctl := newController(t, core.OnRoutes("/login"))
+		s, client := serve(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				entered <- struct{}{}
+				<-release
+			}
+			hello(w, r)
+		}))
+		slow := []uint32{client.Start("/slow"), client.Start("/slow"), client.Start("/slow")}
+		for range slow {
+			clienttest.Receive(t, "a request", entered)
+		}
+		s.expectStats("three are in flight on one connection", func(s core.Stats) bool {
+			return s.InFlight == 3 && s.Open == 1 && s.Active == 1
+		})
+		client.Get("/login")
+		close(release)
+		for _, stream := range slow {
+			if r := client.Finish(stream); r.Body != "hello" || r.Connection != nil {
+				t.Errorf("stream %d has the response %+v", stream, r)
+			}
+		}
+		client.ExpectGoAway()
+		expectOneClose(t, ctl, core.ReasonRoute) // one connection, however many responses
+		client.Close()
+		s.expectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.InFlight == 0 && s.Active == 0 })
+	})
+}
+
+func TestOverHTTP2TheDrainEndsWithTheConnections(t *testing.T) {
+	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+		s, client := serve(newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+		client.Get("/")
+		client.ExpectOpen()
+		s.drain()
+		s.listenerIsClosed()
+		if r := client.Get("/"); r.Body != "hello" {
+			t.Errorf("the response is %+v", r)
+		}
+		client.ExpectEnd()
+		client.Close()
+		if report := s.mustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 || report.Forced != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+func TestOverHTTP2AnIdleConnectionIsClosedAfterTheGrace(t *testing.T) {
+	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+		s, client := serve(newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(50*time.Millisecond), stdlib.DrainTimeout(far))
+		client.Get("/")
+		client.ExpectOpen()
+		s.expectStats("it is idle", func(s core.Stats) bool { return s.Idle == 1 })
+		s.drain()
+		for {
+			if err := client.Step(); err != nil {
+				break
+			}
+		}
+		client.Close()
+		if report := s.mustEnd(); report.Forced != 0 || report.Announced+report.ClosedIdle != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+func TestOverHTTP2AnAbortResetsTheStreamAndNotTheConnection(t *testing.T) {
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/abort" {
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		hello(w, r)
+	}), overTLS.opts...)
+	client := clienttest.DialHTTP2(t, s.address)
+	if r := client.Finish(client.Start("/abort")); r.Truncated == nil {
+		t.Errorf("the response that was aborted is whole: %+v", r)
+	}
+	if r := client.Get("/"); r.Body != "hello" {
+		t.Errorf("the next response is %+v", r)
+	}
+	client.ExpectOpen()
+	s.expectStats("nothing is in flight", func(s core.Stats) bool { return s.InFlight == 0 && s.Exchanges == 2 })
+}

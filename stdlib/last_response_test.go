@@ -1,0 +1,249 @@
+package stdlib_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+)
+
+const (
+	largeSize = 8 << 20
+	pipelined = 60 << 10
+	readTime  = 3 * time.Second // at least, for all of it
+)
+
+// large is a response of 8 MB, announced as the last one by set.
+func large(set func(http.ResponseWriter, *http.Request)) http.Handler {
+	body := make([]byte, largeSize)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		set(w, r)
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		w.Write(body)
+	})
+}
+
+// readSlowly asks for the large response with requests pipelined behind it, and
+// reports whether all of it arrives.
+func readSlowly(client *clienttest.Conn) (whole bool) {
+	request := clienttest.Request("GET", "/large")
+	if _, err := io.WriteString(client, request+strings.Repeat(request, pipelined/len(request))); err != nil {
+		return false
+	}
+	const steps = 100
+	pace := time.NewTicker(readTime / steps)
+	defer pace.Stop()
+	received := 0
+	for buffer := make([]byte, largeSize/steps); ; {
+		<-pace.C
+		n, err := io.ReadFull(client, buffer)
+		received += n
+		if err != nil {
+			orderly := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+			return orderly && received > largeSize // the header is in it
+		}
+	}
+}
+
+func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
+	t.Parallel() // a slow reader takes its time
+	tries := 3
+	if full {
+		tries = 20
+	}
+	var clients sync.WaitGroup
+	truncated := func(over transport, address string) *atomic.Int64 {
+		n := new(atomic.Int64)
+		for range tries {
+			client := over.dial(t, address)
+			clients.Go(func() {
+				if !readSlowly(client) {
+					n.Add(1)
+				}
+			})
+		}
+		return n
+	}
+	for _, over := range transports {
+		ctl := newController(t)
+		s := serve(t, ctl, large(func(_ http.ResponseWriter, r *http.Request) {
+			core.CloseAfter(r.Context(), core.ReasonHandler)
+		}), over.opts...)
+		bare := serveBare(t, over, large(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+		}))
+		ours, theirs := truncated(over, s.address), truncated(over, bare)
+		clients.Wait()
+		t.Logf("%s: of %d responses %d were cut off; with a bare Connection: close %d", over.name, tries, ours.Load(), theirs.Load())
+		if ours.Load() > 0 {
+			t.Errorf("%s: %d responses were cut off", over.name, ours.Load())
+		}
+		if theirs.Load() == 0 {
+			t.Errorf("%s: a bare Connection: close cuts off nothing: this client does not show what the listener is for", over.name)
+		}
+	}
+}
+
+// serveBare serves without us until the end of the test.
+func serveBare(t testing.TB, over transport, handler http.Handler) (address string) {
+	t.Helper()
+	srv, l, done := newServer(handler), listen(t), make(chan struct{})
+	go func() {
+		defer close(done)
+		if over.name == overTLS.name {
+			srv.ServeTLS(l, "", "")
+		} else {
+			srv.Serve(l)
+		}
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+// http.MaxBytesReader can not close the connection through a wrapped writer
+// (go.dev/issue/73754); OnStatus does.
+func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t, core.OnStatus(http.StatusRequestEntityTooLarge))
+		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, 1000)
+			_, err := io.Copy(io.Discard, r.Body)
+			var tooLarge *http.MaxBytesError
+			if !errors.As(err, &tooLarge) {
+				t.Errorf("reading the body: %v", err)
+			}
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}), over.opts...)
+		client := over.dial(t, s.address)
+		client.Send(clienttest.Request("POST", "/", fmt.Sprint("Content-Length: ", largeSize)))
+		chunk := strings.Repeat("x", largeSize/64)
+		for range 64 {
+			client.Send(chunk)
+		}
+		r := client.Receive()
+		if r.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("the status is %d", r.Status)
+		}
+		client.ExpectClosed(r)
+		client.Close()
+		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		if n := ctl.Stats().InputAfterAnnounce; n != 0 {
+			t.Errorf("the body counts as input after the announcement")
+		}
+	})
+}
+
+func TestInputAfterTheAnnouncementIsCounted(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello), over.opts...)
+		polite, impolite, posting := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+		for _, c := range []*clienttest.Conn{polite, impolite, posting} {
+			get(t, c, "/")
+		}
+		s.beginDrain()
+		polite.ExpectClosed(get(t, polite, "/"))
+		polite.Close()
+		impolite.ExpectClosed(get(t, impolite, "/"))
+		impolite.Send(clienttest.Request("GET", "/again"))
+		impolite.Send(clienttest.Request("GET", "/and-again"))
+		impolite.Close()
+		posting.Send(clienttest.Request("POST", "/", "Content-Length: 5") + "12345")
+		posting.ExpectClosed(posting.Receive())
+		posting.Close()
+		if report := s.mustEnd(); report.InputAfterAnnounce != 1 || report.Announced != 3 || report.Served != 3 {
+			t.Errorf("the report is %+v; want 1 of 3 connections with input", report)
+		}
+		if n := ctl.Stats().InputAfterAnnounce; n != 1 {
+			t.Errorf("the statistics have %d connections with input, want 1", n)
+		}
+	})
+}
+
+// http.Server.Close calls the connections' Close with its lock held.
+func TestClosingTheServerWaitsForNoClient(t *testing.T) {
+	const idle, announced = 1000, 50
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hello(w, r)
+		if r.URL.Path == "/stream" {
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	var clients []*clienttest.Conn
+	for range idle {
+		c := clienttest.Dial(t, s.address)
+		get(t, c, "/")
+		clients = append(clients, c)
+	}
+	s.expectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
+	ctl.Drain()
+	for range announced {
+		c := clienttest.Dial(t, s.address)
+		c.Send(clienttest.Request("GET", "/stream"))
+		clients = append(clients, c)
+	}
+	s.expectStats("all others are announced", func(s core.Stats) bool {
+		return s.Active == announced && s.Closes[core.ReasonDrain] == announced
+	})
+	took := make(chan time.Duration)
+	go func() {
+		began := time.Now()
+		s.srv.Close()
+		took <- time.Since(began)
+	}()
+	t.Logf("closing %d connections took %v", idle+announced, clienttest.Receive(t, "the end of Close", took))
+	for _, c := range clients {
+		io.Copy(io.Discard, c)
+		c.Close()
+	}
+	if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestTheLingerEndsThoughTheClientDoesNot(t *testing.T) {
+	t.Parallel() // takes the 2 s that a silent client is given
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello), over.opts...)
+		client := over.dial(t, s.address)
+		get(t, client, "/")
+		s.beginDrain()
+		client.ExpectClosed(get(t, client, "/"))
+		if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 || report.Duration < time.Second {
+			t.Errorf("the report is %+v; want one connection announced, and waited for", report)
+		}
+	})
+}
+
+func TestTheLingerEndsThoughTheClientGoesOnSending(t *testing.T) {
+	t.Parallel() // takes the 10 s that a sending client is given
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(hello))
+	client := clienttest.Dial(t, s.address)
+	get(t, client, "/")
+	s.beginDrain()
+	client.ExpectClosed(get(t, client, "/"))
+	for pace := time.NewTicker(100 * time.Millisecond); ; <-pace.C {
+		if _, err := io.WriteString(client, "x"); err != nil {
+			pace.Stop()
+			break
+		}
+	}
+	if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 || report.InputAfterAnnounce != 1 {
+		t.Errorf("the report is %+v", report)
+	}
+}

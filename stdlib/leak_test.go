@@ -1,0 +1,67 @@
+package stdlib_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// inPackage returns the goroutines that are in a function of this project other
+// than Serve, which is the caller's, and what net/http calls.
+func inPackage() (stacks []string) {
+	for _, stack := range clienttest.Goroutines("politeclose/politeclose/") {
+		created := stack[strings.LastIndex(stack, "created by ")+1:]
+		if strings.Contains(created, "politeclose/stdlib.") || strings.Contains(created, "politeclose/core.") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
+}
+
+func TestBeforeADrainNothingRuns(t *testing.T) {
+	flag := core.DrainWhen(func() bool { return false })
+	for name, opts := range map[string][]stdlib.ServeOption{
+		"Serve":        {stdlib.LameDuck(1)},
+		"with Signals": {stdlib.Signals()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, newController(t, flag, core.OnAge(far), core.DrainSpread(1)), app(), opts...)
+			for range 10 {
+				c := clienttest.Dial(t, s.address)
+				c.ExpectKept(get(t, c, "/"))
+			}
+			s.expectStats("all are idle", func(s core.Stats) bool { return s.Idle == 10 })
+			want := map[string]int{"Serve": 0, "with Signals": 1}[name]
+			clienttest.Eventually(t, fmt.Sprint("only so many goroutines of ours: ", want), func() bool { return len(inPackage()) == want })
+		})
+	}
+}
+
+// The drain's goroutines end with it: those of the signals, the linger, the
+// timers. That the connections' own are gone shows that none is left behind.
+func TestAfterADrainNothingRuns(t *testing.T) {
+	before := runtime.NumGoroutine()
+	func() {
+		l, ctl := listen(t), newController(t, core.DrainWhen(func() bool { return false }), core.OnAge(far))
+		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(stream))), stdlib.Signals(), stdlib.DrainTimeout(far))
+		for range 10 {
+			c := clienttest.Dial(t, s.address)
+			c.Send(clienttest.Request("GET", "/"))
+		}
+		s.expectStats("all stream", func(s core.Stats) bool { return s.Active == 10 })
+		s.drain()
+		s.expectStats("all have left", func(s core.Stats) bool { return s.Active == 0 })
+		s.srv.Close()
+		s.wait()
+	}()
+	clienttest.Eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
+	if left := inPackage(); len(left) > 0 {
+		t.Errorf("left:\n%s", left[0])
+	}
+}

@@ -1,0 +1,27 @@
+package stdlib_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
+)
+
+// TestMain runs the tests, or is the server of signal_test.go. After the tests
+// nothing of the package may be running.
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(child())
+	}
+	code := m.Run()
+	const ours = "politeclose/stdlib."
+	for end := time.Now().Add(clienttest.Patience); len(clienttest.Goroutines(ours)) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			fmt.Fprintf(os.Stderr, "a goroutine is left:\n%s\n", clienttest.Goroutines(ours)[0])
+			os.Exit(1)
+		}
+	}
+	os.Exit(code)
+}

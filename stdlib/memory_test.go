@@ -1,0 +1,95 @@
+package stdlib_test
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// unconnected is a listener of TCP connections that lead nowhere, to have more
+// of them than there are files.
+type unconnected struct{ net.Listener }
+
+func (unconnected) Accept() (net.Conn, error) { return new(net.TCPConn), nil }
+
+func TestATrackedConnectionCostsLittleMemory(t *testing.T) {
+	const connections, limit = 100_000, 200
+	type accepted struct {
+		conn net.Conn
+		ctx  context.Context
+	}
+	// measure returns the bytes that a connection and its context take.
+	measure := func(l net.Listener, connContext func(context.Context, net.Conn) context.Context) float64 {
+		all := make([]accepted, connections)
+		before := heap()
+		for i := range all {
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i] = accepted{c, connContext(context.Background(), c)}
+		}
+		grown := heap() - before
+		runtime.KeepAlive(all)
+		return float64(grown) / connections
+	}
+	bare := measure(unconnected{}, func(ctx context.Context, _ net.Conn) context.Context { return ctx })
+	ctl, srv := newController(t), newServer(nil)
+	if err := stdlib.Track(srv, ctl); err != nil {
+		t.Fatal(err)
+	}
+	tracked := measure(stdlib.Listener(unconnected{}, ctl), srv.ConnContext)
+	t.Logf("%.0f bytes a connection, %.0f more than without us", tracked, tracked-bare)
+	if tracked-bare > limit {
+		t.Errorf("a tracked connection takes %.0f bytes, want at most %d", tracked-bare, limit)
+	}
+	if open := ctl.Stats().Open; open != connections {
+		t.Errorf("%d connections are open", open)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// What a connection's goroutine needs for its stack shows on real connections
+// only.
+func TestARealIdleConnectionCostsLittleMemory(t *testing.T) {
+	connections := 500
+	if full {
+		connections = 5000
+	}
+	measure := func(address string) (bytes float64) {
+		clients := make([]*clienttest.Conn, connections)
+		before := heapAndStacks()
+		for i := range clients {
+			clients[i] = clienttest.Dial(t, address)
+			get(t, clients[i], "/")
+		}
+		bytes = float64(heapAndStacks()-before) / float64(connections)
+		for _, c := range clients {
+			c.Close()
+		}
+		return bytes
+	}
+	bare := measure(serveBare(t, cleartext, app()))
+	s := serve(t, newController(t), app())
+	tracked := measure(s.address)
+	t.Logf("%.0f bytes a connection, both ends, %.0f more than without us", tracked, tracked-bare)
+}
+
+func heapAndStacks() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}

@@ -1,0 +1,114 @@
+package stdlib_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+)
+
+// because is one way to bring a connection to its end.
+type because struct {
+	reason core.Reason
+	opts   []core.Option
+	path   string                 // of the request whose response announces
+	before func(*core.Controller) // done before it
+}
+
+var everyReason = []because{
+	{reason: core.ReasonDrain, path: "/", before: (*core.Controller).Drain},
+	{reason: core.ReasonHandler, path: "/ask"},
+	{reason: core.ReasonRoute, path: "/login", opts: []core.Option{core.OnRoutes("/login")}},
+	{reason: core.ReasonClient, path: "/", opts: []core.Option{core.OnMatch(core.ReasonClient, anyRequest)}},
+	{reason: "legacy", path: "/", opts: []core.Option{core.OnMatch("legacy", anyRequest)}},
+	{reason: core.ReasonStatus, path: "/teapot", opts: []core.Option{core.OnStatus(http.StatusTeapot)}},
+	{reason: core.ReasonAge, path: "/", opts: []core.Option{core.OnAge(time.Nanosecond)}},
+	{reason: core.ReasonRequests, path: "/", opts: []core.Option{core.OnRequestCount(1)}},
+}
+
+func anyRequest(*http.Request) bool { return true }
+
+// app has a path for every reason.
+func app() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/login", hello)
+	mux.HandleFunc("/ask", func(w http.ResponseWriter, r *http.Request) {
+		core.CloseAfter(r.Context(), core.ReasonHandler)
+		hello(w, r)
+	})
+	mux.HandleFunc("/teapot", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+	})
+	return mux
+}
+
+// expectOneClose holds the counters to one close, for this reason.
+func expectOneClose(t testing.TB, ctl *core.Controller, reason core.Reason) {
+	t.Helper()
+	for r, n := range ctl.Stats().Closes {
+		if want := map[bool]uint64{true: 1}[r == reason]; n != want {
+			t.Errorf("%d closes are counted for %q, want %d", n, r, want)
+		}
+	}
+}
+
+func TestHeaderAndSocketAgreeForEveryReason(t *testing.T) {
+	for _, c := range everyReason {
+		t.Run(string(c.reason), func(t *testing.T) {
+			overEach(t, func(t *testing.T, over transport) {
+				ctl := newController(t, c.opts...)
+				s := serve(t, ctl, app(), over.opts...)
+				client := over.dial(t, s.address)
+				if c.before != nil {
+					c.before(ctl)
+				}
+				client.ExpectClosed(client.Get(c.path))
+				expectOneClose(t, ctl, c.reason)
+			})
+		})
+	}
+}
+
+func TestLoadClosesSomeOfTheOldConnections(t *testing.T) {
+	t.Parallel() // waits a second, because a young connection is not closed for load
+	ctl := newController(t, core.OnLoad(core.Signal{
+		Name: "always", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 3, nil },
+	}))
+	s := serve(t, ctl, app())
+	// At most 0.9 of the connections go, and two that follow each other are 0.6
+	// apart: one of them at least is among these.
+	clients := []*clienttest.Conn{clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)}
+	for _, c := range clients {
+		c.ExpectKept(get(t, c, "/"))
+	}
+	closed := false
+	clienttest.Eventually(t, "one is closed", func() bool {
+		for _, c := range clients {
+			if response := get(t, c, "/"); response.Connection != nil {
+				c.ExpectClosed(response)
+				closed = true
+				break
+			}
+		}
+		return closed
+	})
+	expectOneClose(t, ctl, core.ReasonLoad)
+}
+
+func TestWithoutAReasonTheConnectionIsKept(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t, core.OnRoutes("/login"), core.OnStatus(http.StatusTeapot), core.OnAge(time.Hour), core.OnRequestCount(1000))
+		s := serve(t, ctl, app(), over.opts...)
+		client := over.dial(t, s.address)
+		for range 3 {
+			client.ExpectKept(get(t, client, "/"))
+		}
+		expectOneClose(t, ctl, "none")
+		if n := ctl.Stats().ClientInitiated; n != 0 {
+			t.Errorf("%d closes by clients are counted", n)
+		}
+	})
+}

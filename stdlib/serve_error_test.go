@@ -1,0 +1,240 @@
+package stdlib_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	garbage := filepath.Join(t.TempDir(), "garbage.pem")
+	if err := os.WriteFile(garbage, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	//nolint:staticcheck // a nil context is what is tested
+	var noContext context.Context
+	ctx, srv, ctl := t.Context(), &http.Server{}, newController(t)
+	spread := newController(t, core.DrainSpread(time.Minute))
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		srv  *http.Server
+		ctl  *core.Controller
+		opts []stdlib.ServeOption
+		want []string // in the error
+	}{
+		{"no context", noContext, srv, ctl, nil, []string{"context", "nil"}},
+		{"no server", ctx, nil, ctl, nil, []string{"server", "nil"}},
+		{"no Controller", ctx, srv, nil, nil, []string{"Controller", "nil", "core.New"}},
+		{"a nil option", ctx, srv, ctl, []stdlib.ServeOption{stdlib.LameDuck(0), nil}, []string{"option 2", "nil"}},
+		{"no listener", ctx, srv, ctl, []stdlib.ServeOption{stdlib.On(nil)}, []string{"On", "nil"}},
+		{"a certificate without a key", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS("cert.pem", "")}, []string{"TLS", `"cert.pem"`, "both"}},
+		{"a key without a certificate", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS("", "key.pem")}, []string{"TLS", `"key.pem"`, "both"}},
+		{"a certificate that is not there", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS(missing, missing)}, []string{"TLS", missing}},
+		{"a certificate that is none", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS(garbage, garbage)}, []string{"TLS", garbage}},
+		{"no certificate at all", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS("", "")}, []string{"TLS", "srv.TLSConfig"}},
+		{"a TLSConfig without a certificate", ctx, &http.Server{TLSConfig: new(tls.Config)}, ctl, []stdlib.ServeOption{stdlib.TLS("", "")}, []string{"TLS", "srv.TLSConfig"}},
+		{"a negative lame duck", ctx, srv, ctl, []stdlib.ServeOption{stdlib.LameDuck(-time.Second)}, []string{"LameDuck", "-1s", "0 or more"}},
+		{"a lame duck as long as the timeout", ctx, srv, ctl, []stdlib.ServeOption{stdlib.LameDuck(25 * time.Second)}, []string{"LameDuck", "25s", "DrainTimeout", "less"}},
+		{"a timeout of zero", ctx, srv, ctl, []stdlib.ServeOption{stdlib.DrainTimeout(0)}, []string{"DrainTimeout", "0s", "greater than 0"}},
+		{"a negative timeout", ctx, srv, ctl, []stdlib.ServeOption{stdlib.DrainTimeout(-1)}, []string{"DrainTimeout", "-1ns", "greater than 0"}},
+		{"a negative grace", ctx, srv, ctl, []stdlib.ServeOption{stdlib.IdleGrace(-time.Minute)}, []string{"IdleGrace", "-1m0s", "or more"}},
+		{"a nil signal", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(os.Interrupt, nil)}, []string{"Signals", "signal 2", "nil"}},
+		{"no context to force by", ctx, srv, ctl, []stdlib.ServeOption{stdlib.ForceContext(noContext)}, []string{"ForceContext", "nil"}},
+		{"a spread that does not fit", ctx, srv, spread, nil, []string{"DrainSpread", "1m0s", "DrainTimeout", "25s"}},
+		{"a spread as long as the timeout", ctx, srv, spread, []stdlib.ServeOption{stdlib.DrainTimeout(time.Minute)}, []string{"DrainSpread", "1m0s", "less"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			report, err := stdlib.Serve(c.ctx, c.srv, c.ctl, c.opts...)
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			for _, want := range append(c.want, "politeclose") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error %q lacks %q", err, want)
+				}
+			}
+			if report != (stdlib.Report{}) {
+				t.Errorf("there is a report: %v", report)
+			}
+			if c.ctl != nil && c.ctl.Draining() {
+				t.Error("the error began a drain")
+			}
+		})
+	}
+	if srv.ConnContext != nil || srv.ConnState != nil {
+		t.Error("a server was changed by a Serve with a bad argument")
+	}
+}
+
+func TestAnAddressInUseIsNamed(t *testing.T) {
+	address, ctl := listen(t).Addr().String(), newController(t)
+	srv := &http.Server{Addr: address}
+	_, err := stdlib.Serve(t.Context(), srv, ctl)
+	if err == nil || !strings.Contains(err.Error(), address) {
+		t.Errorf("the error is %v, want one that names %s", err, address)
+	}
+	if ctl.Draining() || !ctl.Resume() {
+		t.Error("the error began a drain")
+	}
+	// The same server can be served where the address is free.
+	s := serveOn(t, listen(t), ctl, srv)
+	s.drain()
+	s.mustEnd()
+}
+
+// failing is a listener whose Accept fails once it has accepted some.
+type failing struct {
+	net.Listener
+	after chan struct{} // closed to make it fail
+	err   error
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	type accepted struct {
+		c   net.Conn
+		err error
+	}
+	next := make(chan accepted, 1)
+	go func() {
+		c, err := l.Listener.Accept()
+		next <- accepted{c, err}
+	}()
+	select {
+	case a := <-next:
+		return a.c, a.err
+	case <-l.after:
+		l.Listener.Close()
+		<-next
+		return nil, l.err
+	}
+}
+
+func TestAnErrorOfAcceptDrainsWithoutALameDuckAndIsReturned(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		l := &failing{listen(t), make(chan struct{}), errors.New("too many open files for a test")}
+		ctl := newController(t)
+		opts := append([]stdlib.ServeOption{stdlib.LameDuck(far), stdlib.DrainTimeout(2 * far), stdlib.IdleGrace(far)}, over.opts...)
+		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), opts...)
+		client := over.dial(t, s.address)
+		client.ExpectKept(get(t, client, "/"))
+		close(l.after)
+		clienttest.Eventually(t, "draining", ctl.Draining)
+		client.ExpectClosed(get(t, client, "/"))
+		client.Close()
+		report, err := s.wait()
+		if !errors.Is(err, l.err) || errors.Is(err, stdlib.ErrDrainTimeout) {
+			t.Errorf("Serve: %v, want %v", err, l.err)
+		}
+		if report.Announced != 1 || report.Served != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+		if ctl.Resume() {
+			t.Error("Resume, though nobody can connect any more")
+		}
+	})
+	t.Run("with the timeout as well", func(t *testing.T) {
+		l := &failing{listen(t), make(chan struct{}), errors.New("too many open files for a test")}
+		ctl := newController(t)
+		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), stdlib.DrainTimeout(50*time.Millisecond))
+		get(t, clienttest.Dial(t, s.address), "/")
+		close(l.after)
+		if _, err := s.wait(); !errors.Is(err, l.err) || !errors.Is(err, stdlib.ErrDrainTimeout) {
+			t.Errorf("Serve: %v, want both errors", err)
+		}
+	})
+}
+
+func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
+	for name, end := range map[string]func(*http.Server) error{
+		"Shutdown": func(srv *http.Server) error { return srv.Shutdown(context.Background()) },
+		"Close":    (*http.Server).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			entered, release := make(chan struct{}), make(chan struct{})
+			s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(entered)
+					<-release
+				}
+				hello(w, r)
+			}), stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+			idle, slow := clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)
+			get(t, idle, "/")
+			slow.Send(clienttest.Request("GET", "/slow"))
+			clienttest.Receive(t, "the slow request", entered)
+			ended := make(chan error, 1)
+			go func() { ended <- end(s.srv) }()
+			idle.ExpectEnd()
+			select {
+			case <-s.done:
+				t.Error("Serve has returned before the slow request was over")
+			default:
+			}
+			close(release)
+			if err := clienttest.Receive(t, "the end of "+name, ended); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+			if s.ctl.Draining() {
+				t.Error("the user's own end began a drain")
+			}
+		})
+	}
+	t.Run("a server that was shut down is not served", func(t *testing.T) {
+		srv, l := newServer(nil), listen(t)
+		srv.Close()
+		if _, err := stdlib.Serve(t.Context(), srv, newController(t), stdlib.On(l)); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the listener is left open: %v", err)
+		}
+	})
+	t.Run("forced", func(t *testing.T) {
+		ctx, force := context.WithCancel(context.Background())
+		entered, release := make(chan struct{}), make(chan struct{})
+		s := serve(t, newController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			close(entered)
+			<-release
+		}), stdlib.ForceContext(ctx), stdlib.DrainTimeout(far))
+		defer close(release)
+		client := clienttest.Dial(t, s.address)
+		client.Send(clienttest.Request("GET", "/"))
+		clienttest.Receive(t, "the request", entered)
+		go s.srv.Shutdown(context.Background())
+		s.listenerIsClosed()
+		force()
+		if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Run("for a handler that does not return, DrainTimeout at most", func(t *testing.T) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		s := serve(t, newController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			close(entered)
+			<-release
+		}), stdlib.DrainTimeout(100*time.Millisecond))
+		defer close(release)
+		clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+		clienttest.Receive(t, "the request", entered)
+		s.srv.Close()
+		if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package stdlib_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func certificateFiles(t *testing.T) (cert, key string) {
+	t.Helper()
+	c := clienttest.Certificate()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", c.Certificate[0]), write("key.pem", "PRIVATE KEY", der)
+}
+
+func TestTheHandlerSeesThatItIsTLS(t *testing.T) {
+	cert, key := certificateFiles(t)
+	for name, configure := range map[string]func(*http.Server) []stdlib.ServeOption{
+		"certificate from files": func(srv *http.Server) []stdlib.ServeOption {
+			srv.TLSConfig = nil
+			return []stdlib.ServeOption{stdlib.TLS(cert, key)}
+		},
+		"certificate from srv.TLSConfig": func(*http.Server) []stdlib.ServeOption {
+			return []stdlib.ServeOption{stdlib.TLS("", "")}
+		},
+		"GetCertificate": func(srv *http.Server) []stdlib.ServeOption {
+			srv.TLSConfig = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				c := clienttest.Certificate()
+				return &c, nil
+			}}
+			return []stdlib.ServeOption{stdlib.TLS("", "")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t)
+			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.TLS == nil || !r.TLS.HandshakeComplete {
+					t.Error("r.TLS does not say so")
+				}
+				hello(w, r)
+			})))
+			s := serveOn(t, listen(t), ctl, srv, configure(srv)...)
+			client := clienttest.DialTLS(t, s.address)
+			client.ExpectKept(get(t, client, "/"))
+			if body := clienttest.DialHTTP2(t, s.address).Get("/").Body; body != "hello" {
+				t.Errorf("over HTTP/2 the body is %q", body)
+			}
+			s.expectStats("both connections are known", func(s core.Stats) bool { return s.Open == 2 && s.Untracked == 0 })
+		})
+	}
+}
+
+func TestAClientThatDoesNotFinishTheHandshakeDoesNotHoldUpTheDrain(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), append([]stdlib.ServeOption{
+		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far),
+	}, overTLS.opts...)...)
+	client := clienttest.Dial(t, s.address)
+	client.Send("\x16\x03\x01\x02\x00")
+	s.expectStats("it is known", func(s core.Stats) bool { return s.Open == 1 })
+	s.drain()
+	if report := s.mustEnd(); report.ClosedIdle != 1 {
+		t.Errorf("the report is %+v", report)
+	}
+	client.ExpectEnd()
+}
+
+// A client's closing alert is not a request.
+func TestAnAlertIsNotInputAfterTheAnnouncement(t *testing.T) {
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t)
+			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+			srv.TLSConfig.MaxVersion = version
+			s := serveOn(t, listen(t), ctl, srv, overTLS.opts...)
+			client := clienttest.DialTLS(t, s.address)
+			get(t, client, "/")
+			s.beginDrain()
+			client.ExpectClosed(get(t, client, "/"))
+			client.Close() // sends the alert
+			if report := s.mustEnd(); report.InputAfterAnnounce != 0 {
+				t.Errorf("the report is %+v", report)
+			}
+		})
+	}
+}

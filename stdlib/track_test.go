@@ -1,0 +1,302 @@
+package stdlib_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// serveSelf serves as a program does that calls http.Server.Serve on its own.
+func serveSelf(t testing.TB, srv *http.Server, l net.Listener) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		srv.Serve(l)
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+}
+
+type userKey struct{}
+
+// states notes what a user's ConnState hook is told.
+type states struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *states) hook(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, state.String())
+}
+
+func (s *states) are(want ...string) func() bool {
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.Equal(s.seen, want)
+	}
+}
+
+func TestTheUsersHooksAreCalledToo(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Context().Value(userKey{}) != "the user's" {
+				t.Error("the user's value is not in the context")
+			}
+			hello(w, r)
+		})))
+		var seen states
+		contexts := 0
+		srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			contexts++
+			return context.WithValue(ctx, userKey{}, "the user's")
+		}
+		srv.ConnState = seen.hook
+		s := serveOn(t, listen(t), ctl, srv, over.opts...)
+		client := over.dial(t, s.address)
+		client.ExpectKept(get(t, client, "/"))
+		ctl.Drain()
+		client.ExpectClosed(get(t, client, "/"))
+		client.Close()
+		clienttest.Eventually(t, "the states are those of net/http",
+			seen.are("new", "active", "idle", "active", "idle", "active", "closed"))
+		s.drain()
+		s.mustEnd()
+		if contexts != 1 {
+			t.Errorf("ConnContext was called %d times", contexts)
+		}
+	})
+}
+
+func TestTrack(t *testing.T) {
+	ctl := newController(t)
+	t.Run("wants a server and a Controller", func(t *testing.T) {
+		for _, err := range []error{stdlib.Track(nil, ctl), stdlib.Track(new(http.Server), nil)} {
+			if err == nil || !strings.Contains(err.Error(), "Track") || !strings.Contains(err.Error(), "nil") {
+				t.Errorf("the error is %v", err)
+			}
+		}
+	})
+	t.Run("twice with one Controller counts once", func(t *testing.T) {
+		ctl := newController(t)
+		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+		for range 2 {
+			if err := stdlib.Track(srv, ctl); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := serveOn(t, listen(t), ctl, srv) // and a third time
+		client := clienttest.Dial(t, s.address)
+		get(t, client, "/")
+		s.expectStats("one connection is open and idle", func(s core.Stats) bool { return s.Open == 1 && s.Idle == 1 })
+	})
+	t.Run("with another Controller is an error", func(t *testing.T) {
+		srv, other := newServer(nil), newController(t)
+		if err := stdlib.Track(srv, ctl); err != nil {
+			t.Fatal(err)
+		}
+		if err := stdlib.Track(srv, other); err == nil || !strings.Contains(err.Error(), "another Controller") {
+			t.Errorf("Track: %v", err)
+		}
+		if _, err := stdlib.Serve(t.Context(), srv, other, stdlib.On(listen(t))); err == nil || !strings.Contains(err.Error(), "another Controller") {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func TestWhoServesOnTheirOwnGetsTheSameDecisions(t *testing.T) {
+	for name, wrap := range map[string]func(net.Listener, *core.Controller) net.Listener{
+		"with Listener":    stdlib.Listener,
+		"without Listener": func(l net.Listener, _ *core.Controller) net.Listener { return l },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range everyReason {
+				t.Run(string(c.reason), func(t *testing.T) {
+					ctl, l := newController(t, c.opts...), listen(t)
+					srv := newServer(stdlib.Middleware(ctl)(app()))
+					if err := stdlib.Track(srv, ctl); err != nil {
+						t.Fatal(err)
+					}
+					serveSelf(t, srv, wrap(l, ctl))
+					client := clienttest.Dial(t, l.Addr().String())
+					if c.before != nil {
+						c.before(ctl)
+					}
+					client.ExpectClosed(client.Get(c.path))
+					expectOneClose(t, ctl, c.reason)
+					client.Close()
+					clienttest.Eventually(t, "no connection is open", func() bool { return ctl.Stats().Open == 0 })
+					if n := ctl.Stats().Untracked; n != 0 {
+						t.Errorf("%d exchanges are untracked", n)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestWithoutListenerAHijackedConnectionIsNoLongerKnown(t *testing.T) {
+	ctl, l := newController(t), listen(t)
+	handler := echoing{make(chan net.Conn, 1)}
+	srv := newServer(stdlib.Middleware(ctl)(handler))
+	if err := stdlib.Track(srv, ctl); err != nil {
+		t.Fatal(err)
+	}
+	serveSelf(t, srv, l)
+	client := clienttest.Dial(t, l.Addr().String())
+	take(t, client)
+	clienttest.Receive(t, "the hijack", handler.taken)
+	clienttest.Eventually(t, "it is not counted", func() bool {
+		s := ctl.Stats()
+		return s.Hijacked == 0 && s.Open == 0 && s.Active == 0 && s.InFlight == 0
+	})
+	echo(t, client)
+}
+
+// valueConn is a connection that can not be a map's key.
+type valueConn struct {
+	net.Conn
+	_ []string
+}
+
+type valueListener struct{ net.Listener }
+
+func (l valueListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return valueConn{Conn: c}, err
+}
+
+func TestAConnectionThatCanNotBeLookedUpIsServedUntracked(t *testing.T) {
+	ctl := newController(t)
+	s := serveOn(t, valueListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), stdlib.DrainTimeout(far))
+	client := clienttest.Dial(t, s.address)
+	client.ExpectKept(get(t, client, "/"))
+	if stats := ctl.Stats(); stats.Open != 0 || stats.Untracked != 1 {
+		t.Errorf("the statistics are %+v", stats)
+	}
+	ctl.Drain()
+	client.ExpectClosed(get(t, client, "/"))
+	s.drain()
+	s.mustEnd()
+}
+
+// A listener of the user's own may return connections of any type.
+type wrappedConn struct{ net.Conn }
+
+type wrappingListener struct{ net.Listener }
+
+func (l wrappingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &wrappedConn{c}, err
+}
+
+func TestConnectionsOfAnotherTypeAreTracked(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.opts...)
+		s := serveOn(t, wrappingListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), opts...)
+		idle, busy := over.dial(t, s.address), over.dial(t, s.address)
+		get(t, idle, "/")
+		get(t, busy, "/")
+		s.expectStats("two are idle", func(s core.Stats) bool { return s.Open == 2 && s.Idle == 2 })
+		ctl.Drain()
+		busy.ExpectClosed(get(t, busy, "/"))
+		s.drain()
+		idle.ExpectEnd()
+		if report := s.mustEnd(); report.Announced != 1 || report.ClosedIdle != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+	t.Run("cut at the timeout", func(t *testing.T) {
+		ctl := newController(t)
+		entered, release := make(chan struct{}), make(chan struct{})
+		defer close(release)
+		handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			close(entered)
+			<-release
+		})
+		s := serveOn(t, wrappingListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.DrainTimeout(50*time.Millisecond))
+		client := clienttest.Dial(t, s.address)
+		client.Send(clienttest.Request("GET", "/"))
+		clienttest.Receive(t, "the request", entered)
+		s.drain()
+		if report, _ := s.wait(); report.Forced != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+		if _, err := client.TryReceive(); err == nil {
+			t.Error("the request was answered")
+		}
+	})
+}
+
+func TestWithTheMiddlewareAloneConnectionsAreUntracked(t *testing.T) {
+	for _, c := range everyReason {
+		t.Run(string(c.reason), func(t *testing.T) {
+			ctl := newController(t, c.opts...)
+			client := clienttest.Dial(t, serveBare(t, cleartext, stdlib.Middleware(ctl)(app())))
+			if c.before != nil {
+				c.before(ctl)
+			}
+			r := client.Get(c.path)
+			if c.reason == core.ReasonAge || c.reason == core.ReasonRequests {
+				client.ExpectKept(r)
+			} else {
+				client.ExpectClosed(r)
+				expectOneClose(t, ctl, c.reason)
+			}
+			stats := ctl.Stats()
+			if stats.Untracked != 1 || stats.Exchanges != 1 || stats.Open != 0 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+		})
+	}
+}
+
+func TestTheStatisticsFollowTheConnections(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				entered <- struct{}{}
+				<-release
+			}
+			hello(w, r)
+		}), over.opts...)
+		expect := func(want string) {
+			t.Helper()
+			s.expectStats(want, func(s core.Stats) bool {
+				return fmt.Sprintf("open %d idle %d active %d flying %d served %d", s.Open, s.Idle, s.Active, s.InFlight, s.Exchanges) == want
+			})
+		}
+		expect("open 0 idle 0 active 0 flying 0 served 0")
+		one, two := over.dial(t, s.address), over.dial(t, s.address)
+		get(t, one, "/")
+		expect("open 2 idle 2 active 0 flying 0 served 1")
+		two.Send(clienttest.Request("GET", "/slow"))
+		clienttest.Receive(t, "the request", entered)
+		expect("open 2 idle 1 active 1 flying 1 served 2")
+		close(release)
+		two.Receive()
+		expect("open 2 idle 2 active 0 flying 0 served 2")
+		one.Close()
+		expect("open 1 idle 1 active 0 flying 0 served 2")
+		two.Close()
+		expect("open 0 idle 0 active 0 flying 0 served 2")
+	})
+}
