@@ -120,7 +120,7 @@ func TestAgeAndCountAreJitteredPerConnection(t *testing.T) {
 	if len(ages) < n*9/10 || len(counts) < 190 {
 		t.Errorf("%d different ages, %d different counts", len(ages), len(counts))
 	}
-	if openConnection(c).ageLimit() == openConnection(c).ageLimit() {
+	if first, second := openConnection(c), openConnection(c); first.ageLimit() == second.ageLimit() {
 		t.Error("connections opened together end together")
 	}
 }

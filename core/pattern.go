@@ -194,11 +194,8 @@ func (s *patternSet) matchRoute(route string, r *http.Request) bool {
 			return true
 		}
 	}
-	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
-	if slash < 0 {
-		return false
-	}
-	return s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), r, routeView, true)
+	_, route, found := strings.Cut(route, "/") // net/http's patterns may begin with a method and a host
+	return found && s.tree.match(strings.TrimSuffix(route, "{$}"), r, routeView, true)
 }
 
 // matchPath reports whether the request's path is one of the set. Unless it is

@@ -152,8 +152,8 @@ func (d *drain) cut() {
 	}
 	expired, cancel := context.WithCancel(context.Background())
 	cancel()
-	d.srv.Shutdown(expired)
-	d.srv.Close()
+	_ = d.srv.Shutdown(expired) // it has run the RegisterOnShutdown functions
+	_ = d.srv.Close()
 	for _, r := range left {
 		// The handlers' goroutines may take their time; the report does not.
 		r.leave(goneBoth)

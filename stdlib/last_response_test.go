@@ -92,25 +92,6 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 	}
 }
 
-// serveBare serves without us until the end of the test.
-func serveBare(t testing.TB, over transport, handler http.Handler) (address string) {
-	t.Helper()
-	srv, l, done := newServer(handler), listen(t), make(chan struct{})
-	go func() {
-		defer close(done)
-		if over.name == overTLS.name {
-			srv.ServeTLS(l, "", "")
-		} else {
-			srv.Serve(l)
-		}
-	}()
-	t.Cleanup(func() {
-		srv.Close()
-		<-done
-	})
-	return l.Addr().String()
-}
-
 // http.MaxBytesReader can not close the connection through a wrapped writer
 // (go.dev/issue/73754); OnStatus does.
 func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {

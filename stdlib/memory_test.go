@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -58,38 +57,4 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
-}
-
-// What a connection's goroutine needs for its stack shows on real connections
-// only.
-func TestARealIdleConnectionCostsLittleMemory(t *testing.T) {
-	connections := 500
-	if full {
-		connections = 5000
-	}
-	measure := func(address string) (bytes float64) {
-		clients := make([]*clienttest.Conn, connections)
-		before := heapAndStacks()
-		for i := range clients {
-			clients[i] = clienttest.Dial(t, address)
-			get(t, clients[i], "/")
-		}
-		bytes = float64(heapAndStacks()-before) / float64(connections)
-		for _, c := range clients {
-			c.Close()
-		}
-		return bytes
-	}
-	bare := measure(serveBare(t, cleartext, app()))
-	s := serve(t, newController(t), app())
-	tracked := measure(s.address)
-	t.Logf("%.0f bytes a connection, both ends, %.0f more than without us", tracked, tracked-bare)
-}
-
-func heapAndStacks() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc + m.StackInuse
 }

@@ -144,6 +144,38 @@ func (s *running) expectStats(what string, holds func(core.Stats) bool) {
 	clienttest.Eventually(s.t, what, func() bool { return holds(s.ctl.Stats()) })
 }
 
+// serveBare serves without us until the end of the test.
+func serveBare(t testing.TB, over transport, handler http.Handler) (address string) {
+	t.Helper()
+	return startBare(t, newServer(handler), over)
+}
+
+// startBare is serveBare for a server that the test has configured.
+func startBare(t testing.TB, srv *http.Server, over transport) (address string) {
+	t.Helper()
+	l := listen(t)
+	startOn(t, srv, l, over)
+	return l.Addr().String()
+}
+
+// startOn serves as a program does that calls http.Server.Serve on its own.
+func startOn(t testing.TB, srv *http.Server, l net.Listener, over transport) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if over.name == overTLS.name {
+			srv.ServeTLS(l, "", "")
+		} else {
+			srv.Serve(l)
+		}
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+}
+
 func hello(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
 
 // get makes one exchange that has to succeed.

@@ -16,20 +16,6 @@ import (
 	"github.com/politeclose/politeclose/stdlib"
 )
 
-// serveSelf serves as a program does that calls http.Server.Serve on its own.
-func serveSelf(t testing.TB, srv *http.Server, l net.Listener) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		srv.Serve(l)
-	}()
-	t.Cleanup(func() {
-		srv.Close()
-		<-done
-	})
-}
-
 type userKey struct{}
 
 // states notes what a user's ConnState hook is told.
@@ -133,7 +119,7 @@ func TestWhoServesOnTheirOwnGetsTheSameDecisions(t *testing.T) {
 					if err := stdlib.Track(srv, ctl); err != nil {
 						t.Fatal(err)
 					}
-					serveSelf(t, srv, wrap(l, ctl))
+					startOn(t, srv, wrap(l, ctl), cleartext)
 					client := clienttest.Dial(t, l.Addr().String())
 					if c.before != nil {
 						c.before(ctl)
@@ -158,7 +144,7 @@ func TestWithoutListenerAHijackedConnectionIsNoLongerKnown(t *testing.T) {
 	if err := stdlib.Track(srv, ctl); err != nil {
 		t.Fatal(err)
 	}
-	serveSelf(t, srv, l)
+	startOn(t, srv, l, cleartext)
 	client := clienttest.Dial(t, l.Addr().String())
 	take(t, client)
 	clienttest.Receive(t, "the hijack", handler.taken)

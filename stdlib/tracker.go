@@ -118,9 +118,9 @@ func (t *tracker) setState(c net.Conn, state http.ConnState, user func()) {
 
 // leave notes that one of the two has let go of the connection, and removes the
 // record, once, after both have.
-func (r *record) leave(gone uint32) (removed bool) {
+func (r *record) leave(gone uint32) {
 	if old := r.gone.Or(gone); old == goneBoth || old|gone != goneBoth {
-		return false
+		return
 	}
 	t := r.tracker
 	hijacked := r.Hijacked()
@@ -135,7 +135,6 @@ func (r *record) leave(gone uint32) (removed bool) {
 		t.hijacked.Add(-1)
 	}
 	t.notify()
-	return true
 }
 
 func (t *tracker) notify() {
