@@ -3,7 +3,6 @@ package restart
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -47,14 +46,12 @@ func (r *run) startClients(url string) (stop func()) {
 			transport: &http.Transport{
 				Protocols:          protocols(),
 				DisableCompression: true,
+				TLSClientConfig:    r.clientTLS.Clone(),
 			},
 			url:      url,
 			think:    r.Think,
 			patience: r.patience(),
 			book:     r.book,
-		}
-		if r.clientTLS != nil {
-			c.transport.TLSClientConfig = &tls.Config{RootCAs: r.clientTLS}
 		}
 		clients.Go(func() { c.run(stopping) })
 	}

@@ -10,7 +10,6 @@ package restart
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"time"
@@ -125,7 +124,7 @@ type run struct {
 	Config
 	book      *book
 	serverTLS *tls.Config // nil without TLS
-	clientTLS *x509.CertPool
+	clientTLS *tls.Config
 	drains    []time.Duration
 	abandoned int
 }
