@@ -20,6 +20,7 @@ type Connection struct {
 	ctl     *Controller
 	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
+	tell    func()                       // nil where a response's header announces
 	opened  int64                        // since Controller.start, in nanoseconds
 	lot     lot
 
@@ -67,6 +68,43 @@ func (c *Connection) Open(ctl *Controller) {
 	}
 	c.set(bitOpen)
 	ctl.shard(c).open.Add(1)
+}
+
+// AnnounceWith makes announce tell the client that the connection ends, in place
+// of a response's header: a GOAWAY, on HTTP/2. It must be called before the first
+// exchange. announce is called at most once and must not wait.
+func (c *Connection) AnnounceWith(announce func()) {
+	c.tell = announce
+	c.set(bitHTTP2)
+}
+
+// DrainDue reports whether the Controller is draining and, with a [DrainSpread],
+// the connection's own moment has come.
+func (c *Connection) DrainDue() bool {
+	return c.lot.float() < c.ctl.drainShare(c.ctl.now())
+}
+
+// AnnounceDrain announces the drain without waiting for a response to do it. It
+// does nothing where only a response can.
+func (c *Connection) AnnounceDrain() {
+	if c.tell != nil {
+		c.announce(drainIndex)
+	}
+}
+
+// announce marks a connection with AnnounceWith and tells the client.
+func (c *Connection) announce(reason reasonIndex) {
+	if c.setMark(reason) {
+		c.ctl.closes[reason-1].Add(1)
+		c.forgetLeaver()
+	}
+	bits := uint32(bitAnnounced)
+	if c.ctl.drainSince() != 0 {
+		bits |= bitAnnouncedDrain
+	}
+	if c.set(bits)&bitAnnounced == 0 {
+		c.tell()
+	}
 }
 
 // Context returns ctx with the record in it, for every request of the
@@ -166,12 +204,13 @@ func (c *Connection) Served() int { return int(c.served.Load()) }
 // HTTP2 reports whether a request came over HTTP/2.
 func (c *Connection) HTTP2() bool { return c.bits.Load()&bitHTTP2 != 0 }
 
-// InputAfterAnnounce reports that the client sent something after the last
-// response had been announced as such. It returns true the first time. What
-// belongs to the body of the last request does not count.
+// InputAfterAnnounce reports that the client sent something that it should not
+// have sent after the announcement: on HTTP/1 anything but the rest of the last
+// request's body, on HTTP/2 a new stream after it had acknowledged the GOAWAY. It
+// returns true the first time.
 func (c *Connection) InputAfterAnnounce() bool {
 	bits := c.bits.Load()
-	if bits&bitAnnounced == 0 || bits&(bitHTTP2|bitBodyPending) != 0 {
+	if bits&bitAnnounced == 0 || bits&bitBodyPending != 0 {
 		return false
 	}
 	if c.set(bitInput)&bitInput != 0 {

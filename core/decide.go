@@ -110,20 +110,24 @@ func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
 	if now == 0 {
 		now = c.now()
 	}
-	if !c.allows(reason, now) {
+	if !e.allowed(reason, now) {
 		c.heldBack.Add(1)
 		return 0
 	}
 	return reason
 }
 
-// allows takes a voluntary close from the budget; one for load has to be within
+// allowed takes a voluntary close from the budget; one for load has to be within
 // the load rule's own restraint as well.
-func (c *Controller) allows(reason reasonIndex, now int64) bool {
-	if reason != loadIndex {
+func (e *Exchange) allowed(reason reasonIndex, now int64) bool {
+	c := e.ctl
+	switch {
+	case reason != loadIndex:
 		return c.budget.take(now)
+	case e.conn == nil:
+		return c.load.restraint.take(now, 0, &c.budget)
 	}
-	return c.load.restraint.take(now, &c.budget)
+	return c.load.restraint.take(now, e.conn.opened, &c.budget)
 }
 
 func (e *Exchange) drains(now int64) bool {
@@ -178,6 +182,11 @@ func (s *patternSet) exempts(pattern string, r *http.Request) bool {
 
 // announce marks the connection and tells the client.
 func (e *Exchange) announce(h http.Header, reason reasonIndex) {
+	if e.conn != nil && e.conn.tell != nil {
+		deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
+		e.conn.announce(reason)
+		return
+	}
 	if e.request.ProtoMajor < 3 { // RFC 9114 §4.2: no connection-specific fields, and nobody turns them into a GOAWAY
 		setClose(h)
 	}
@@ -199,6 +208,9 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 		if c.drainSince() != 0 {
 			bits |= bitAnnouncedDrain
 		}
+		if e.request.Context().Err() != nil {
+			bits |= bitGivenUp
+		}
 		conn.clear(bitGivenUp)
 		conn.set(bits)
 	}
@@ -208,13 +220,17 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 // connection open after any other spelling, and a second value would tell the
 // client something else (net/http compares the first value with "close").
 func setClose(h http.Header) {
+	deleteConnection(h)
+	h["Connection"] = []string{"close"}
+}
+
+func deleteConnection(h http.Header) {
 	for name := range h {
 		if len(name) == len("Connection") && strings.EqualFold(name, "Connection") {
 			delete(h, name)
 		}
 	}
 	delete(h, "Keep-Alive")
-	h["Connection"] = []string{"close"}
 }
 
 // connectionHeader returns what a handler left. A key that was not written

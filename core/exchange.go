@@ -197,7 +197,7 @@ func (e *Exchange) End() {
 		untrackedOf(e).end()
 		return
 	}
-	if e.ctl.drainSince() != 0 {
+	if e.ctl.drainSince() != 0 && !e.conn.Hijacked() {
 		e.conn.served.Add(1)
 	}
 	e.conn.end(e)

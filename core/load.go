@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -20,8 +19,12 @@ const (
 	// maxLoadShare leaves a server some connections whatever its signals say:
 	// a closed one comes back somewhere, and not all can go elsewhere.
 	maxLoadShare = 0.9
-	// minLoadAge is how old a connection has to be to be closed for load: a
-	// younger one has not yet earned back its handshake.
+	// minLoadAge is how old a connection has to be to be closed for load. Measured
+	// on 120 clients and three replicas (TestReplicasBehindABalancer): at 0 a
+	// client that only ever comes back is closed every 400 ms. From 2 s on
+	// connections that came together go together and overload the next replica
+	// (99th percentile +22 % at 2 s, +50 % at 5 s), and relief comes that much
+	// later. At 1 s a TLS handshake of a millisecond is 0.1 % of the time.
 	minLoadAge = int64(time.Second)
 	// loadCalm is how long the load has to be gone for its event to be over.
 	loadCalm = int64(10 * time.Second)
@@ -66,7 +69,7 @@ func (l *loadRule) shareAt(now int64, c *Controller) float64 {
 		if l.reading.TryLock() {
 			if now >= l.next.Load() { // nobody has read them since
 				l.next.Store(now + sampleInterval)
-				l.sample(now, c.snapshot(), c.logger)
+				l.sample(now, c)
 			}
 			l.reading.Unlock()
 		} else if now-next > loadSmoothing {
@@ -81,10 +84,11 @@ func (l *loadRule) shareAt(now int64, c *Controller) float64 {
 // It rises slowly, so that a spike closes few, but ends at once: while no signal
 // is above its soft threshold nobody has to go. A share that falls and comes
 // back closes nobody twice, since each connection has its own place in it.
-func (l *loadRule) sample(now int64, snapshot Snapshot, logger *slog.Logger) {
+func (l *loadRule) sample(now int64, c *Controller) {
+	snapshot := c.snapshot()
 	pressure := 0.0
 	for _, s := range l.signals {
-		if v, ok := s.read(snapshot, logger); ok {
+		if v, ok := s.read(snapshot, c.logger); ok {
 			pressure = max(pressure, (v-s.Soft)/(s.Hard-s.Soft))
 		}
 	}
@@ -97,7 +101,7 @@ func (l *loadRule) sample(now int64, snapshot Snapshot, logger *slog.Logger) {
 	weight := 1 - math.Exp(-float64(passed)/float64(loadSmoothing))
 	l.level += weight * (min(pressure, 1) - l.level)
 	l.held = min(max(l.held, l.level), l.level+loadHysteresis)
-	l.restraint.follow(now, weight, pressure, snapshot.Connections)
+	l.restraint.follow(now, pressure, snapshot.Connections)
 
 	share := 0.0
 	if pressure > 0 {

@@ -29,8 +29,8 @@ type fleetReplica struct {
 }
 
 const (
-	fleetClients = 120
-	fleetThink   = 90 * time.Millisecond
+	fleetClients = 240
+	fleetThink   = 190 * time.Millisecond
 	fleetService = 10 * time.Millisecond
 	fleetDial    = 2 * time.Millisecond // to a new connection
 	fleetTime    = time.Minute

@@ -146,11 +146,11 @@ func TestUnderSteadyLoadTheChurnDiesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(newController(t, newDial(0.5).rule(), unlimited()), 1000).comeBack()
 		time.Sleep(time.Minute)
-		// Half of them go, half of those that came back for them go again, …
-		if got := c.run(30 * time.Second); !near(got, 1000, 0.05) {
-			t.Errorf("%d connections ended, want 1000", got)
+		if got := c.run(10 * time.Second); !near(got, 500, 0.01) {
+			t.Errorf("%d connections ended, want 500", got)
 		}
-		if got := c.run(time.Minute); got != 0 {
+		// Who came back goes again only to see whether that helps by now.
+		if got := c.run(time.Minute); got > 6 {
 			t.Errorf("%d more ended after that", got)
 		}
 	})
@@ -302,7 +302,7 @@ func TestClosesThatDoNotHelpAreHalvedDownToOneInTenSeconds(t *testing.T) {
 				want += 40
 			}
 			// The judgements come a little later each time.
-			if want = max(want, 1); float64(n) > want*1.25+1 {
+			if want = max(want, 1); float64(n) > want*1.5+2 {
 				t.Errorf("in the %d. ten seconds %d ended, want %v", i+1, n, want)
 			}
 		}
@@ -364,7 +364,7 @@ func TestTheRateRecoversWhenClosesHelpAgain(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		c.run(2 * time.Minute)
-		if rate := ctl.Stats().LoadRate; rate != leastLoadRate {
+		if rate := ctl.Stats().LoadRate; rate > 1 {
 			t.Fatalf("the rate is %v while all come back", rate)
 		}
 		alone = false

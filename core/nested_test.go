@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/http"
 	"testing"
 )
@@ -172,5 +173,24 @@ func TestAPostponedResponseCommitsWhenItIsWritten(t *testing.T) {
 	w.WriteHeader(500) // echo's error handler
 	if !inner.announces() || !conn.SetState(http.StateIdle) {
 		t.Errorf("sent %v", inner.sent)
+	}
+}
+
+func TestAPostponedResponseThatAHandlerAboveOvertookMakesTheNextOneAnnounce(t *testing.T) {
+	c := newController(t, OnStatus(500))
+	conn := openConnection(c)
+	r := requestOn(conn, "/")
+	ctx, cancel := context.WithCancel(r.Context())
+	_, e := c.Begin(r.WithContext(ctx))
+	w := e.Writer(newFakeWriter())
+	e.Postpone()
+	e.End()
+	cancel()           // http.TimeoutHandler answers
+	w.WriteHeader(500) // echo's error handler, into a header that goes nowhere
+	if conn.SetState(http.StateIdle) {
+		t.Fatal("a connection is closed whose client was not told")
+	}
+	if next := exchange(c, requestOn(conn, "/"), nothing); !next.announces() || !conn.SetState(http.StateIdle) {
+		t.Error("the next response does not announce")
 	}
 }

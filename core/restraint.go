@@ -9,45 +9,52 @@ import (
 const (
 	// restraintInterval is how long closes for load have to show what good they do.
 	restraintInterval = int64(10 * time.Second)
-	// rampTime is how long after the first close the load may still be building up.
-	rampTime = restraintInterval / 2
-	// visibleRelief is the part by which the pressure has to fall for closes to
-	// have helped beyond doubt.
-	visibleRelief = 0.05
+	// tellingShare is the share of the connections that has to be closed for the
+	// closes to be known as what lowered the pressure.
+	tellingShare = 0.1
 	// leastLoadRate is the rate of closes per second that stays when none helps.
 	leastLoadRate = 0.1
 	// mostLoadRate is where the halving starts if the Budget has no bound.
 	mostLoadRate = 1000
 )
 
-// restraint halves the rate of closes for load while they do not lower it: then
-// nobody else is there to take the load, and every close only adds a handshake.
-// It doubles the rate when they do, up to the Budget.
+// restraint keeps closes for load from doing harm where nobody else is there to
+// take it. In a round each connection goes once at most: those that came after
+// the round's first close are most likely the ones that were closed, here or on
+// a replica in the same trouble. Closes that do not lower the pressure within
+// ten seconds are halved; those that do begin a new round.
 type restraint struct {
-	made     atomic.Uint64 // closes for load
-	rate     atomic.Uint64 // math.Float64bits of the closes per second
-	limit    budget        // used while the rate is below full
-	full     float64       // the Budget's own rate
-	pressure float64       // smoothed, without an upper bound at the hard threshold
+	made  atomic.Uint64 // closes for load
+	rate  atomic.Uint64 // math.Float64bits of the closes per second
+	round atomic.Int64  // connections that came later stay; far off before the first close
+	limit budget        // of the rate, used while that is below full
+	probe budget        // for connections that came later
+	full  float64       // the Budget's own rate
 
-	judged      uint64 // of made, those that have had a verdict
-	judging     bool   // the rest is for the closes that wait for theirs
-	before      float64
+	last        float64 // the last sample of the pressure
+	judged      uint64  // of made, those that have had a verdict
+	judging     bool    // the rest is for the closes that wait for theirs
+	start       int64
+	verdictAt   int64
 	madeBefore  uint64
 	connections int
-	rampEnd     int64
-	nextVerdict int64
+	peak        float64 // the pressure before the closes, or as they began
+	after       average
 }
+
+const farOff = math.MaxInt64
 
 func (r *restraint) init(perSecond float64) {
 	r.full = min(perSecond, mostLoadRate)
 	r.limit.init(r.full, 1)
+	r.probe.init(leastLoadRate, 1)
 	r.lift()
 }
 
-// lift gives the whole rate back.
+// lift forgets everything, after the load has gone.
 func (r *restraint) lift() {
 	r.judging, r.judged = false, r.made.Load()
+	r.round.Store(farOff)
 	r.setRate(r.full)
 }
 
@@ -60,59 +67,92 @@ func (r *restraint) setRate(perSecond float64) {
 func (r *restraint) perSecond() float64 { return math.Float64frombits(r.rate.Load()) }
 
 // take takes a close for load from the budget and reports whether it is allowed.
-func (r *restraint) take(now int64, budget *budget) bool {
-	restrained := r.perSecond() < r.full
-	if restrained && !r.limit.take(now) {
+func (r *restraint) take(now, opened int64, shared *budget) bool {
+	var own *budget
+	switch {
+	case opened >= r.round.Load():
+		own = &r.probe
+	case r.perSecond() < r.full:
+		own = &r.limit
+	}
+	if own != nil && !own.take(now) {
 		return false
 	}
-	if !budget.take(now) {
-		if restrained {
-			r.limit.giveBack()
+	if !shared.take(now) {
+		if own != nil {
+			own.giveBack()
 		}
 		return false
 	}
 	r.made.Add(1)
+	r.round.CompareAndSwap(farOff, now)
 	return true
 }
 
-// follow takes note of a sample of the pressure, which counts with weight.
-func (r *restraint) follow(now int64, weight, pressure float64, connections int) {
-	last := r.pressure
-	r.pressure += weight * (pressure - r.pressure)
+// follow takes note of a sample of the pressure.
+func (r *restraint) follow(now int64, pressure float64, connections int) {
+	before := r.last
+	r.last = pressure
 	made := r.made.Load()
 	if made == r.judged {
 		return
 	}
 	if !r.judging {
 		r.judging = true
-		r.before, r.madeBefore, r.connections = last, r.judged, connections
-		r.rampEnd, r.nextVerdict = now+rampTime, now+restraintInterval
+		r.start, r.verdictAt = now, now+restraintInterval
+		r.madeBefore, r.connections = r.judged, connections
+		r.peak, r.after = before, average{}
 	}
-	if now < r.rampEnd && r.pressure > r.before {
-		r.before, r.madeBefore = r.pressure, made
+	switch {
+	case now < r.start+restraintInterval/2:
+		r.peak = max(r.peak, pressure) // the load may still be building up
+	case now >= r.verdictAt-restraintInterval/2:
+		r.after.add(pressure)
 	}
-	if now >= r.nextVerdict {
+	if now >= r.verdictAt {
 		r.verdict(now, made)
 	}
 }
 
+// verdict is on the closes since follow began to judge. Among many connections
+// few closes can not be seen: a part of what they would do if every connection
+// went elsewhere has to be enough. What may be chance does not count (the peak of
+// fifty samples is two to three standard deviations above their mean): of two
+// replicas that shed to each other the luckier one would never stop.
 func (r *restraint) verdict(now int64, made uint64) {
-	relief := 1 - r.pressure/r.before
-	// Among many connections few closes can not be seen. A quarter of what they
-	// would do if every one of them went elsewhere is enough to go on.
-	hoped := visibleRelief
+	relief := 1 - (r.after.mean()+3*r.after.deviation())/r.peak
+	hoped := 1.0
 	if r.connections > 0 {
-		hoped = min(hoped, float64(made-r.madeBefore)/float64(r.connections)/4)
+		hoped = min(hoped, float64(made-r.madeBefore)/float64(r.connections))
 	}
 	switch {
-	case relief >= visibleRelief:
-		r.judging = false
-		r.setRate(r.perSecond() * 2)
-	case relief < hoped:
+	case relief < hoped/4:
 		r.judging = false
 		r.setRate(r.perSecond() / 2)
+	case relief >= hoped/2 && hoped >= tellingShare:
+		r.judging = false
+		r.setRate(r.perSecond() * 2)
+		r.round.Store(now)
 	default: // too little to tell: they are judged again, with those to come
-		r.nextVerdict = now + restraintInterval
+		r.verdictAt = now + restraintInterval
+		r.after = average{}
 	}
 	r.judged = made
 }
+
+// average is the mean of samples and their standard deviation. That is taken from
+// the differences of successive samples, so that a trend does not count.
+type average struct{ n, sum, last, squares float64 }
+
+func (a *average) add(v float64) {
+	if a.n > 0 {
+		a.squares += (v - a.last) * (v - a.last)
+	}
+	a.n++
+	a.sum += v
+	a.last = v
+}
+
+func (a *average) mean() float64 { return a.sum / a.n }
+
+func (a *average) deviation() float64 { return math.Sqrt(a.squares / 2 / max(a.n-1, 1)) }
