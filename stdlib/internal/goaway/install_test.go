@@ -1,0 +1,230 @@
+package goaway
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+func overBoth(t *testing.T, test func(t *testing.T, secure bool)) {
+	t.Run("over TLS", func(t *testing.T) { test(t, true) })
+	t.Run("in cleartext", func(t *testing.T) { test(t, false) })
+}
+
+func ok(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	io.WriteString(w, "ok")
+}
+
+func TestAnIdleConnectionIsToldTwiceAndThenEnds(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		s := serve(t, secure, ok)
+		c := s.dial(t)
+		c.request(1, http.MethodGet)
+		c.wantAnswer(1)
+		(<-s.conns).Announce()
+		c.wantGoAway(maxStreamID)
+		c.wantPing()()
+		c.wantPing()()
+		c.wantGoAway(1)
+		c.wantEnd()
+	})
+}
+
+func TestStreamsOpenedBetweenTheTwoGoAwaysAreServed(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		s := serve(t, secure, ok)
+		c := s.dial(t)
+		c.request(1, http.MethodPost)
+		(<-s.conns).Announce()
+		c.wantGoAway(maxStreamID)
+		first := c.wantPing()
+		c.request(3, http.MethodPost)
+		first()
+		second := c.wantPing()
+		c.request(5, http.MethodPost)
+		second()
+		c.wantGoAway(5)
+		for _, stream := range []uint32{5, 1, 3} {
+			c.WriteData(stream, true, []byte("body"))
+			c.wantAnswer(stream)
+		}
+		c.wantEnd()
+	})
+}
+
+func TestStreamsOpenedAfterTheAcknowledgementAreCountedAndNotServed(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		served := make(chan struct{}, 10)
+		s := serve(t, secure, func(w http.ResponseWriter, r *http.Request) {
+			served <- struct{}{}
+			ok(w, r)
+		})
+		c := s.dial(t)
+		c.request(1, http.MethodPost)
+		conn := <-s.conns
+		conn.Announce()
+		c.wantGoAway(maxStreamID)
+		c.wantPing()()
+		c.wantPing()()
+		c.wantGoAway(1)
+		c.request(3, http.MethodGet)
+		c.request(5, http.MethodGet)
+		c.WriteData(1, true, nil)
+		c.wantAnswer(1)
+		c.wantEnd()
+		if n := conn.Ignored(); n != 2 || len(served) != 1 {
+			t.Fatalf("%d counted as ignoring, %d served; want 2 and 1", n, len(served))
+		}
+	})
+}
+
+func TestShutdownAnnounces(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		s := serve(t, secure, ok)
+		c := s.dial(t)
+		<-s.conns
+		down := make(chan error, 1)
+		go func() { down <- s.Shutdown(t.Context()) }()
+		c.wantGoAway(maxStreamID)
+		c.wantPing()()
+		c.wantPing()()
+		c.wantGoAway(0)
+		c.wantEnd()
+		c.Close()
+		if err := <-down; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestAConnectionIsForgottenWhenItEnds(t *testing.T) {
+	all := &connections{
+		opened: func(context.Context, *Conn) {},
+		serve:  func(*http.Server, net.Conn, http.Handler) {},
+	}
+	all.accept(nil, new(wire), handlerWithContext{})
+	if len(all.open) > 0 {
+		t.Fatalf("%d are known", len(all.open))
+	}
+}
+
+// handlerWithContext is what net/http gives to TLSNextProto.
+type handlerWithContext struct{ http.Handler }
+
+func (handlerWithContext) BaseContext() context.Context { return context.Background() }
+
+func TestAConnectionThatComesDuringShutdownIsAnnounced(t *testing.T) {
+	all := &connections{}
+	all.announce()
+	c := &Conn{Conn: new(wire)}
+	all.add(c)
+	defer c.Close()
+	if !c.announced.Load() {
+		t.Fatal("not announced")
+	}
+}
+
+// pipes is a listener of net.Pipe connections, for fake time.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (l *pipes) Close() error   { close(l.closed); return nil }
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func overPipe(t *testing.T, secure bool, test func(t *testing.T, s *server, c *client)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := configured(secure, ok)
+		if err := Install(s.Server, func(_ context.Context, c *Conn) { s.conns <- c }); err != nil {
+			t.Fatal(err)
+		}
+		ln := &pipes{make(chan net.Conn), make(chan struct{})}
+		if secure {
+			go s.ServeTLS(ln, "", "")
+		} else {
+			go s.Serve(ln)
+		}
+		ours, theirs := net.Pipe()
+		ln.conns <- theirs
+		if secure {
+			ours = tls.Client(ours, clientTLS())
+		}
+		test(t, s, greet(t, ours))
+		ours.Close()
+		s.Close()
+	})
+}
+
+func TestAClientThatKeepsTheConnectionDoesNotDelayItsEnd(t *testing.T) {
+	overPipe(t, true, func(t *testing.T, s *server, c *client) {
+		c.request(1, http.MethodPost)
+		start := time.Now()
+		(<-s.conns).Announce()
+		c.wantGoAway(maxStreamID)
+		c.wantPing()()
+		c.wantPing()()
+		c.wantGoAway(1)
+		c.WriteData(1, true, nil)
+		c.wantAnswer(1)
+		c.wantEnd()
+		if waited := time.Since(start); waited != pause {
+			t.Errorf("ended after %v; net/http alone takes another second", waited)
+		}
+	})
+}
+
+func TestAClientThatDoesNotAcknowledgeIsToldAllTheSame(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		overPipe(t, secure, func(t *testing.T, s *server, c *client) {
+			c.request(1, http.MethodPost)
+			start := time.Now()
+			(<-s.conns).Announce()
+			c.wantGoAway(maxStreamID)
+			c.wantPing()
+			c.wantGoAway(1)
+			if waited := time.Since(start); waited != patience {
+				t.Errorf("told after %v, want %v", waited, patience)
+			}
+			c.WriteData(1, true, []byte("the connection can still be read"))
+			c.wantAnswer(1)
+			c.wantEnd()
+		})
+	})
+}
+
+func TestAClientThatDoesNotAcknowledgeIsToldAfterTheFrameThatItIsSending(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		overPipe(t, secure, func(t *testing.T, s *server, c *client) {
+			c.request(1, http.MethodPost)
+			half := []byte{0, 0, 2, byte(http2.FrameData), 0, 0, 0, 0, 1, 'x'}
+			c.Write(half)
+			(<-s.conns).Announce()
+			c.wantGoAway(maxStreamID)
+			c.wantPing()
+			time.Sleep(patience + time.Second)
+			synctest.Wait()
+			c.Write([]byte("y"))
+			c.wantGoAway(1)
+			c.WriteData(1, true, nil)
+			c.wantAnswer(1)
+			c.wantEnd()
+		})
+	})
+}
