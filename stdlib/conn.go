@@ -97,7 +97,7 @@ func (c *conn) linger() {
 		}
 		c.TCPConn.SetReadDeadline(silence)
 		n, err := c.TCPConn.Read(buffer[:])
-		if n > 0 && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
+		if n > 0 && !c.record.HTTP2() && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
 			c.record.tracker.inputAfterAnnounce.Add(1)
 		}
 		if err != nil || !time.Now().Before(end) {

@@ -48,15 +48,19 @@ func (d *drain) begin() {
 	if !d.started.IsZero() {
 		return
 	}
-	d.started = time.Now()
-	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
-	d.tracker.inputAfterAnnounce.Store(0)
+	d.startReport()
 	d.ctl.Drain()
 	if d.cfg.lameDuck > 0 {
 		d.lameDuck = time.AfterFunc(d.cfg.lameDuck, d.closeListener)
 		return
 	}
 	d.closeListenerLocked()
+}
+
+func (d *drain) startReport() {
+	d.started = time.Now()
+	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
+	d.tracker.inputAfterAnnounce.Store(0)
 }
 
 func (d *drain) closeListener() {
@@ -75,6 +79,11 @@ func (d *drain) closeListenerLocked() {
 	d.ctl.ListenerClosed()
 	d.ctl.Drain() // a Resume during the lame duck did not call the drain off
 	d.tracker.watch()
+	for _, r := range d.tracker.records.all() {
+		if r.http2.Load() != nil && r.DrainDue() {
+			r.AnnounceDrain()
+		}
+	}
 	d.listenerClosed.Store(true)
 	d.listener.Close()
 }
@@ -111,6 +120,7 @@ func (d *drain) wait() (emptied bool) {
 			return false
 		}
 	}
+	d.tracker.notify() // the other Serve of a server with two listeners
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if d.srv.Shutdown(ctx) != nil {
@@ -132,8 +142,12 @@ func (d *drain) closeSilent() time.Duration {
 			next = min(next, due)
 			continue
 		}
+		if r.http2.Load() != nil {
+			r.AnnounceDrain() // nobody has to be closed without a word
+			continue
+		}
 		d.closedIdle++
-		r.conn.Close()
+		r.close()
 	}
 	return time.Duration(next - now)
 }
@@ -165,7 +179,7 @@ func (d *drain) cut() {
 func (d *drain) afterShutdown() (Report, error) {
 	d.mu.Lock()
 	if d.started.IsZero() {
-		d.started = time.Now()
+		d.startReport()
 	}
 	if d.lameDuck != nil {
 		d.lameDuck.Stop()
@@ -185,6 +199,7 @@ func (d *drain) afterShutdown() (Report, error) {
 		}
 		break
 	}
+	d.tracker.notify()
 	return d.report(), http.ErrServerClosed
 }
 

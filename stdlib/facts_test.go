@@ -152,8 +152,7 @@ func TestFactShutdownWaitsForNoHijackedConnection(t *testing.T) {
 func TestFactMaxBytesReaderCanNotCloseThroughAWrappedWriter(t *testing.T) {
 	tooLarge := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3))
-		var limit *http.MaxBytesError
-		if !errors.As(err, &limit) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
 			t.Errorf("reading: %v", err)
 		}
 		w.WriteHeader(http.StatusRequestEntityTooLarge)

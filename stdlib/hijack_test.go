@@ -89,13 +89,35 @@ func TestAHijackedConnectionIsCountedAndWaitedFor(t *testing.T) {
 			c.Close()
 		}
 		report := s.mustEnd()
-		if report.Hijacked != 2 || report.Announced != 0 || report.Forced != 0 || report.ClosedIdle != 0 {
+		if report.Hijacked != 2 || report.Served != 0 || report.Announced != 0 || report.Forced != 0 || report.ClosedIdle != 0 {
 			t.Errorf("the report is %+v", report)
 		}
 		if stats := ctl.Stats(); stats.Hijacked != 0 || stats.Open != 0 {
 			t.Errorf("the statistics are %+v", stats)
 		}
 	})
+}
+
+func TestAHandlerThatLeavesItsHijackedConnectionToOthersHasServedNothing(t *testing.T) {
+	handed := make(chan net.Conn, 1)
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		handed <- conn
+	}), stdlib.LameDuck(100*time.Millisecond), stdlib.DrainTimeout(far))
+	s.beginDrain()
+	clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+	conn := clienttest.Receive(t, "the hijack", handed)
+	s.expectStats("it is in nobody's hands", func(s core.Stats) bool { return s.Hijacked == 1 && s.InFlight == 0 })
+	s.listenerIsClosed()
+	conn.Close()
+	if report := s.mustEnd(); report.Hijacked != 1 || report.Served != 0 {
+		t.Errorf("the report is %+v", report)
+	}
 }
 
 func TestAHijackedConnectionIsCutAtTheTimeout(t *testing.T) {

@@ -200,3 +200,53 @@ func TestOverHTTP2AnAbortResetsTheStreamAndNotTheConnection(t *testing.T) {
 	client.ExpectOpen()
 	s.expectStats("nothing is in flight", func(s core.Stats) bool { return s.InFlight == 0 && s.Exchanges == 2 })
 }
+
+// RFC 9113 §6.8: the first GOAWAY accepts every stream, the second one, after a
+// round trip, names the last. net/http alone sends only the second one.
+func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
+	for name, end := range map[string]func(*running, *clienttest.HTTP2){
+		"of an idle connection in a drain": func(s *running, _ *clienttest.HTTP2) { s.drain() },
+		"of one connection's own close":    func(_ *running, c *clienttest.HTTP2) { c.Get("/login") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+				s, client := serve(newController(t, core.OnRoutes("/login")), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+				client.Get("/")
+				client.ExpectOpen()
+				end(s, client)
+				client.ExpectGoAway()
+				if r := client.Get("/crossing"); r.Body != "hello" {
+					t.Errorf("a request that crossed the first GOAWAY was answered with %+v", r)
+				}
+				client.ExpectEnd()
+				client.Close()
+				if last := client.LastStreams; len(last) != 2 || last[0] != 1<<31-1 || last[1] >= last[0] || last[1] == 0 {
+					t.Errorf("the GOAWAYs name the streams %v", last)
+				}
+				s.drain()
+				if report := s.mustEnd(); report.ClosedIdle != 0 || report.Forced != 0 {
+					t.Errorf("the report is %+v", report)
+				}
+			})
+		})
+	}
+}
+
+func TestOverHTTP2AStreamAfterTheAcknowledgedGoAwayIsCounted(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))...)
+	client := clienttest.DialHTTP2(t, s.address)
+	client.Get("/")
+	client.ExpectOpen()
+	s.drain()
+	for len(client.LastStreams) < 2 {
+		if err := client.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.Start("/ignorant")
+	client.ExpectEnd()
+	client.Close()
+	if report := s.mustEnd(); report.InputAfterAnnounce != 1 {
+		t.Errorf("the report is %+v", report)
+	}
+}

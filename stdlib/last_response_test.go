@@ -100,8 +100,7 @@ func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, 1000)
 			_, err := io.Copy(io.Discard, r.Body)
-			var tooLarge *http.MaxBytesError
-			if !errors.As(err, &tooLarge) {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
 				t.Errorf("reading the body: %v", err)
 			}
 			w.WriteHeader(http.StatusRequestEntityTooLarge)

@@ -94,6 +94,16 @@ func flagUpSoon() core.Option {
 	return core.DrainWhen(func() bool { return time.Since(began) > 500*time.Millisecond })
 }
 
+func TestWithoutAControllerNothingLeaves(t *testing.T) {
+	client := clienttest.Dial(t, serveBare(t, cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if core.Leaving(r.Context()) != nil || core.CloseAfter(r.Context(), core.ReasonHandler) {
+			t.Error("there is no Controller to ask")
+		}
+		hello(w, r)
+	})))
+	client.ExpectKept(get(t, client, "/"))
+}
+
 func TestAStreamLeavesWithTheDrainThoughItIsHijacked(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leaving := core.Leaving(r.Context())

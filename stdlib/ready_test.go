@@ -1,8 +1,11 @@
 package stdlib_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -61,4 +64,55 @@ func TestDrainWhenAnnouncesAndClosesNoListener(t *testing.T) {
 	clienttest.Eventually(t, "ready again", func() bool { return !ctl.Draining() })
 	another = clienttest.Dial(t, s.address)
 	another.ExpectKept(get(t, another, "/"))
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// expectOne fails the test unless the log is one line, with what in it.
+func (l *lines) expectOne(t *testing.T, what string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if text := l.text.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, what) {
+		t.Errorf("the log is %q, want one line about %q", text, what)
+	}
+}
+
+func TestADrainWhenFlagThatPanicsCountsAsFalseAndIsSaidOnce(t *testing.T) {
+	var log lines
+	reads := make(chan struct{}, 100)
+	ctl := newController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))), core.DrainWhen(func() bool {
+		reads <- struct{}{}
+		panic("out of order")
+	}))
+	s := serve(t, ctl, http.HandlerFunc(hello))
+	client := clienttest.Dial(t, s.address)
+	clienttest.Eventually(t, "the flag was read twice", func() bool { // a second apart
+		client.ExpectKept(get(t, client, "/"))
+		return len(reads) >= 2
+	})
+	log.expectOne(t, "DrainWhen")
+}
+
+func TestUntrackedExchangesAreSaidOnce(t *testing.T) {
+	var log lines
+	ctl := newController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	client := clienttest.Dial(t, serveBare(t, cleartext, stdlib.Middleware(ctl)(http.HandlerFunc(hello))))
+	for range 3 {
+		client.ExpectKept(get(t, client, "/"))
+	}
+	log.expectOne(t, "stdlib.Track")
+	if n := ctl.Stats().Untracked; n != 3 {
+		t.Errorf("%d exchanges are untracked, want 3", n)
+	}
 }

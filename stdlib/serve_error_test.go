@@ -23,7 +23,6 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 	if err := os.WriteFile(garbage, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	//nolint:staticcheck // a nil context is what is tested
 	var noContext context.Context
 	ctx, srv, ctl := t.Context(), &http.Server{}, newController(t)
 	spread := newController(t, core.DrainSpread(time.Minute))
@@ -195,6 +194,19 @@ func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with a report of what was open then", func(t *testing.T) {
+		handler := echoing{make(chan net.Conn, 2)}
+		s := serve(t, newController(t), handler)
+		gone := clienttest.Dial(t, s.address)
+		take(t, gone)
+		gone.Close()
+		s.expectStats("none is hijacked", func(s core.Stats) bool { return s.Hijacked == 0 && s.Exchanges == 1 })
+		take(t, clienttest.Dial(t, s.address))
+		s.srv.Shutdown(t.Context())
+		if report, err := s.wait(); report.Hijacked != 1 || !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %+v, %v", report, err)
+		}
+	})
 	t.Run("a server that was shut down is not served", func(t *testing.T) {
 		srv, l := newServer(nil), listen(t)
 		srv.Close()

@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -174,6 +175,13 @@ func startOn(t testing.TB, srv *http.Server, l net.Listener, over transport) {
 		srv.Close()
 		<-done
 	})
+}
+
+// areIdle waits until so many connections are idle: a client has its response a
+// little before.
+func (s *running) areIdle(n int) {
+	s.t.Helper()
+	s.expectStats(fmt.Sprint("idle: ", n), func(s core.Stats) bool { return s.Idle == n })
 }
 
 func hello(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }

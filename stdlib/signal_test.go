@@ -142,8 +142,7 @@ func TestTheFirstSignalDrains(t *testing.T) {
 
 func TestTheSecondSignalForces(t *testing.T) {
 	p := startChild(t, "default")
-	idle, blocked := clienttest.Dial(t, p.address), clienttest.Dial(t, p.address)
-	get(t, idle, "/")
+	blocked := clienttest.Dial(t, p.address)
 	blocked.Send(clienttest.Request("GET", "/blocked"))
 	if got := p.line(); got != "blocked" {
 		t.Fatalf("the process printed %q", got)

@@ -4,9 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,5 +104,55 @@ func TestAnAlertIsNotInputAfterTheAnnouncement(t *testing.T) {
 				t.Errorf("the report is %+v", report)
 			}
 		})
+	}
+}
+
+// stuckConn is a connection whose client does not read: once its buffers are
+// full a write waits for ever.
+type stuckConn struct {
+	net.Conn
+	full   *atomic.Bool
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.full.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+type stuckListener struct {
+	net.Listener
+	full atomic.Bool
+}
+
+func (l *stuckListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &stuckConn{Conn: c, full: &l.full, closed: make(chan struct{})}, err
+}
+
+// TLS closes with an alert, which does not get out to a client that does not
+// read.
+func TestClientsThatDoNotReadDoNotHoldUpTheDrain(t *testing.T) {
+	l, ctl := &stuckListener{Listener: listen(t)}, newController(t)
+	s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), append([]stdlib.ServeOption{
+		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(500 * time.Millisecond),
+	}, overTLS.opts...)...)
+	for range 3 {
+		get(t, clienttest.DialTLS(t, s.address), "/")
+	}
+	s.expectStats("three are idle", func(s core.Stats) bool { return s.Idle == 3 })
+	l.full.Store(true)
+	s.drain()
+	if report, err := s.wait(); report.ClosedIdle != 3 || report.Forced != 0 || !errors.Is(err, stdlib.ErrDrainTimeout) {
+		t.Errorf("Serve: %v, %v", report, err)
 	}
 }

@@ -3,6 +3,7 @@ package stdlib
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
 // Track makes srv report its connections to ctl. It must be called before the
@@ -65,6 +67,17 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 				connState(c, state)
 			}
 		})
+	}
+	err := goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
+		r := t.find(c.Conn)
+		r.AnnounceWith(c.Announce)
+		r.http2.Store(c)
+		if r.DrainDue() {
+			r.AnnounceDrain()
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("politeclose: Track: %w", err)
 	}
 	return t, nil
 }

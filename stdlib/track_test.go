@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -103,6 +105,21 @@ func TestTrack(t *testing.T) {
 		if _, err := stdlib.Serve(t.Context(), srv, other, stdlib.On(listen(t))); err == nil || !strings.Contains(err.Error(), "another Controller") {
 			t.Errorf("Serve: %v", err)
 		}
+	})
+}
+
+func TestATrackedServerCanBeForgotten(t *testing.T) {
+	ctl := newController(t)
+	server := func() weak.Pointer[http.Server] {
+		srv := newServer(nil)
+		if err := stdlib.Track(srv, ctl); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(srv)
+	}()
+	clienttest.Eventually(t, "the server is collected", func() bool {
+		runtime.GC()
+		return server.Value() == nil
 	})
 }
 

@@ -1,12 +1,14 @@
 package stdlib
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
 // tracker knows the connections of one server.
@@ -36,18 +38,21 @@ type record struct {
 	tracker *tracker
 	conn    net.Conn // as net/http knows it
 	links
-	heard atomic.Int64 // when it was last heard of, while the tracker is watching
+	http2 atomic.Pointer[goaway.Conn] // nil on HTTP/1
+	heard atomic.Int64                // when it was last heard of, while the tracker is watching
 	gone  atomic.Uint32
 
 	foreign bool // the connection is not one of Listener's
 }
 
 // A record is removed when net/http has let go of the connection and the socket
-// is closed, in whichever order that happens.
+// is closed, in whichever order that happens. What it did is counted before.
 const (
 	goneFromServer = 1 << iota
 	goneSocket
-	goneBoth = goneFromServer | goneSocket
+	wasCounted
+	isClosing // the drain has begun to close it
+	goneBoth  = goneFromServer | goneSocket
 )
 
 // open returns the record of a new connection, nil for one that could not be
@@ -119,22 +124,33 @@ func (t *tracker) setState(c net.Conn, state http.ConnState, user func()) {
 // leave notes that one of the two has let go of the connection, and removes the
 // record, once, after both have.
 func (r *record) leave(gone uint32) {
-	if old := r.gone.Or(gone); old == goneBoth || old|gone != goneBoth {
+	if old := r.gone.Or(gone); old&goneBoth == goneBoth || (old|gone)&goneBoth != goneBoth {
 		return
 	}
 	t := r.tracker
 	hijacked := r.Hijacked()
 	r.SetState(http.StateClosed)
-	if _, inDrain := r.Announced(); inDrain {
-		t.announced.Add(1)
-	}
-	t.served.Add(int64(r.Served()))
+	r.count()
 	t.records.remove(r)
 	t.live.Add(-1)
 	if hijacked {
 		t.hijacked.Add(-1)
 	}
 	t.notify()
+}
+
+// count adds, once, what the connection did in the drain.
+func (r *record) count() {
+	if r.gone.Or(wasCounted)&wasCounted != 0 {
+		return
+	}
+	if _, inDrain := r.Announced(); inDrain {
+		r.tracker.announced.Add(1)
+	}
+	if c := r.http2.Load(); c != nil && c.Ignored() > 0 && r.InputAfterAnnounce() {
+		r.tracker.inputAfterAnnounce.Add(1)
+	}
+	r.tracker.served.Add(int64(r.Served()))
 }
 
 func (t *tracker) notify() {
@@ -171,22 +187,37 @@ func (r *record) silent() bool {
 	return r.Idle() && !announced && !r.closing()
 }
 
-// closing reports whether the server has closed the connection and its socket
-// lingers.
+// closing reports whether the connection is being closed: its socket lingers, or
+// TLS says goodbye.
 func (r *record) closing() bool {
 	own := ownConn(r.conn)
-	return own != nil && own.closed.Load()
+	return own != nil && own.closed.Load() || r.gone.Load()&isClosing != 0
 }
 
-// cut closes the socket, whatever is under way on it. TLS would want to say
-// goodbye, which waits up to 5 s for a client that does not read.
+// close closes the connection in the background: TLS says goodbye, which waits up
+// to 5 s for a client that does not read.
+func (r *record) close() {
+	r.gone.Or(isClosing)
+	go r.conn.Close()
+}
+
+// cut closes the socket, whatever is under way on it. What its handler does then
+// reaches nobody, and does not count.
 func (r *record) cut() {
+	r.count()
 	own := ownConn(r.conn)
 	if own == nil {
-		r.conn.Close()
+		belowTLS(r.conn).Close()
 		return
 	}
 	own.closed.Store(true)
 	own.TCPConn.Close()
 	r.leave(goneSocket)
+}
+
+func belowTLS(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
 }

@@ -19,6 +19,8 @@ type HTTP2 struct {
 	*http2.Framer
 	// GoAway is the last GOAWAY that came.
 	GoAway *http2.GoAwayFrame
+	// LastStreams has the last stream that each GOAWAY named.
+	LastStreams []uint32
 
 	t       testing.TB
 	encoded bytes.Buffer
@@ -125,6 +127,7 @@ func (c *HTTP2) Step() error {
 		}
 	case *http2.GoAwayFrame:
 		c.GoAway = f
+		c.LastStreams = append(c.LastStreams, f.LastStreamID)
 	case *http2.MetaHeadersFrame:
 		s.addFields(f)
 		s.ended = f.StreamEnded()
