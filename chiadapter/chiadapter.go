@@ -1,0 +1,63 @@
+// Package chiadapter connects politeclose to the chi router.
+//
+//	r := chi.NewRouter()
+//	r.Use(chiadapter.Middleware(ctl))
+//	r.With(chiadapter.Sensitive(ctl)).Post("/login", login)
+//
+// The middleware works in a root Use, in With and Group, in sub-routers and in
+// mounted routers. Wherever it stands, core.OnRoutes and core.Exempt see the
+// whole pattern of the route that served the request, as chi writes it:
+// "/accounts/{id}/keys". Where chi found no route (404, 405) there is none.
+//
+// # What it can not see
+//
+// Responses that are written above it: put it first in the root router's Use.
+// A handler that outlives its request, such as one that http.TimeoutHandler gave
+// up, shares chi's recycled routing context with a later request; that is a data
+// race in chi alone, too, so http.TimeoutHandler belongs around one route's
+// handler or around the whole router, not into a root Use.
+package chiadapter
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Middleware returns a middleware that ends the connections that ctl's rules
+// name, announced on their last response. Put it first, so that it also sees the
+// responses of the middleware below it. Installed twice it counts nothing twice.
+//
+// With a nil ctl it returns the next handler unchanged. It costs two allocations
+// per request, and it is safe for concurrent use.
+func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
+	return bridge(ctl, false)
+}
+
+// Sensitive returns a middleware that ends the connection after each response of
+// the routes it is put on, with core.ReasonRoute. It needs no Middleware above
+// it, but the rules apply to its routes all the same.
+func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
+	return bridge(ctl, true)
+}
+
+func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if ctl == nil {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r, exchange := ctl.Begin(r)
+			defer exchange.End()
+			if sensitive {
+				exchange.Sensitive()
+			}
+			if route := chi.RouteContext(r.Context()); route != nil {
+				exchange.SetRoute(route.RoutePattern)
+			}
+			next.ServeHTTP(exchange.Writer(w), r)
+		})
+	}
+}

@@ -1,0 +1,61 @@
+package chiadapter_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/politeclose/politeclose/chiadapter"
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func serve(ctx context.Context, addr string) (stdlib.Report, error) {
+	ctl, err := core.New(core.OnRoutes("/accounts/{id}/keys"))
+	if err != nil {
+		return stdlib.Report{}, err
+	}
+
+	r := chi.NewRouter()
+	r.Use(chiadapter.Middleware(ctl), middleware.Recoverer)
+	r.Get("/accounts/{id}/keys", keys)
+	r.With(chiadapter.Sensitive(ctl)).Post("/login", login)
+	r.Method(http.MethodGet, "/readyz", stdlib.Ready(ctl))
+
+	srv := &http.Server{Addr: addr, Handler: r}
+	return stdlib.Serve(ctx, srv, ctl, stdlib.Signals())
+}
+
+func Example() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a program ends with a signal
+	report, err := serve(ctx, "127.0.0.1:0")
+	fmt.Println("forced:", report.Forced, "error:", err)
+	// Output: forced: 0 error: <nil>
+}
+
+func ExampleSensitive() {
+	ctl, _ := core.New()
+	r := chi.NewRouter()
+	r.Get("/accounts/{id}/keys", keys)
+	r.With(chiadapter.Sensitive(ctl)).Post("/login", login)
+
+	srv := httptest.NewUnstartedServer(r)
+	stdlib.Track(srv.Config, ctl)
+	srv.Start()
+	defer srv.Close()
+	response, _ := srv.Client().Get(srv.URL + "/accounts/7/keys")
+	fmt.Println("the connection ends after the keys:", response.Close)
+	response, _ = srv.Client().Post(srv.URL+"/login", "", nil)
+	fmt.Println("the connection ends after the login:", response.Close)
+	// Output:
+	// the connection ends after the keys: false
+	// the connection ends after the login: true
+}
+
+func keys(w http.ResponseWriter, r *http.Request)  { fmt.Fprintln(w, chi.URLParam(r, "id")) }
+func login(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "welcome") }

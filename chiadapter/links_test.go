@@ -1,0 +1,26 @@
+package chiadapter_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAProgramLinksNothingButChiAndUs(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := strings.Fields(string(out))
+	slices.Sort(linked)
+	want := []string{
+		"github.com/felixge/httpsnoop",
+		"github.com/go-chi/chi/v5",
+		"github.com/politeclose/politeclose/chiadapter",
+		"github.com/politeclose/politeclose/core",
+	}
+	if !slices.Equal(linked, want) {
+		t.Errorf("links %v, want %v", linked, want)
+	}
+}

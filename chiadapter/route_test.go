@@ -1,0 +1,111 @@
+package chiadapter_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/politeclose/politeclose/chiadapter"
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/conformance"
+)
+
+// keyPattern is not net/http's syntax, so that only the route can match it.
+const keyPattern = "/accounts/{id:[0-9]+}/keys"
+
+func newController(t *testing.T, options ...core.Option) *core.Controller {
+	t.Helper()
+	ctl, err := core.New(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctl
+}
+
+func empty(http.ResponseWriter, *http.Request) {}
+
+func TestTheRouteIsTheWholePatternWhereverTheMiddlewareStands(t *testing.T) {
+	type middlewares = func(http.Handler) http.Handler
+	for name, register := range map[string]func(chi.Router, middlewares){
+		"in the root's Use": func(r chi.Router, m middlewares) {
+			r.Use(m)
+			r.Get(keyPattern, empty)
+			r.Get("/accounts/{id}", empty)
+		},
+		"in With": func(r chi.Router, m middlewares) {
+			r.With(m).Get(keyPattern, empty)
+			r.With(m).Get("/accounts/{id}", empty)
+		},
+		"in a Group": func(r chi.Router, m middlewares) {
+			r.Group(func(r chi.Router) {
+				r.Use(m)
+				r.Get(keyPattern, empty)
+				r.Get("/accounts/{id}", empty)
+			})
+		},
+		"in a sub-router": func(r chi.Router, m middlewares) {
+			r.Route("/accounts", func(r chi.Router) {
+				r.Use(m)
+				r.Get("/{id:[0-9]+}/keys", empty)
+				r.Get("/{id}", empty)
+			})
+		},
+		"above a sub-router": func(r chi.Router, m middlewares) {
+			r.Use(m)
+			r.Route("/accounts", func(r chi.Router) {
+				r.Get("/{id:[0-9]+}/keys", empty)
+				r.Get("/{id}", empty)
+			})
+		},
+		"in a mounted router": func(r chi.Router, m middlewares) {
+			accounts := chi.NewRouter()
+			accounts.Use(m)
+			accounts.Get("/{id:[0-9]+}/keys", empty)
+			accounts.Get("/{id}", empty)
+			r.Mount("/accounts", accounts)
+		},
+		"in both of two routers": func(r chi.Router, m middlewares) {
+			accounts := chi.NewRouter()
+			accounts.Use(m)
+			accounts.Get("/{id:[0-9]+}/keys", empty)
+			accounts.Get("/{id}", empty)
+			r.Use(m)
+			r.Mount("/accounts", accounts)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t, core.OnRoutes(keyPattern))
+			r := chi.NewRouter()
+			register(r, chiadapter.Middleware(ctl))
+			address := conformance.Serve(t, r, ctl)
+
+			conn := clienttest.Dial(t, address)
+			conn.ExpectKept(conn.Get("/accounts/7"))
+			conn.ExpectClosed(conn.Get("/accounts/7/keys"))
+		})
+	}
+}
+
+func TestTheRouteIsTheOneThatServedAfterThePathWasRewritten(t *testing.T) {
+	ctl := newController(t, core.OnRoutes("/{page:log.n}"))
+	r := chi.NewRouter()
+	r.Use(chiadapter.Middleware(ctl), middleware.StripSlashes, middleware.GetHead)
+	r.Get("/{page:log.n}", empty)
+	address := conformance.Serve(t, r, ctl)
+
+	conn := clienttest.Dial(t, address)
+	conn.ExpectClosed(conn.Get("/login/"))
+	conn = clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/nothing/"))
+}
+
+func TestANilControllerChangesNothing(t *testing.T) {
+	r := chi.NewRouter()
+	r.Use(chiadapter.Middleware(nil), chiadapter.Sensitive(nil))
+	r.Get("/", empty)
+	conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
+	conn.ExpectKept(conn.Get("/"))
+}

@@ -1,0 +1,144 @@
+package echoadapter_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/echoadapter"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/conformance"
+)
+
+func newController(t *testing.T, options ...core.Option) *core.Controller {
+	t.Helper()
+	ctl, err := core.New(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctl
+}
+
+func newEngine() *echo.Echo {
+	e := echo.New()
+	e.Logger.SetOutput(io.Discard)
+	return e
+}
+
+func empty(echo.Context) error { return nil }
+
+func TestTheRouteIsThePath(t *testing.T) {
+	for name, install := range map[string]func(*echo.Echo, echo.MiddlewareFunc){
+		"in Use": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Use(m) },
+		"in Pre": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Pre(m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
+			e := newEngine()
+			install(e, echoadapter.Middleware(ctl))
+			e.GET("/files/*", empty)
+			accounts := e.Group("/v1/accounts")
+			accounts.GET("/:id", empty)
+			accounts.GET("/:id/keys", empty)
+			address := conformance.Serve(t, e, ctl)
+
+			for path, closes := range map[string]bool{
+				"/files/a/b":          true,
+				"/v1/accounts/7":      false,
+				"/v1/accounts/7/keys": true,
+			} {
+				conn := clienttest.Dial(t, address)
+				if response := conn.Get(path); closes {
+					conn.ExpectClosed(response)
+				} else {
+					conn.ExpectKept(response)
+				}
+			}
+		})
+	}
+}
+
+func TestTheSkipperLeavesRequestsOut(t *testing.T) {
+	ctl := newController(t)
+	ctl.Drain()
+	e := newEngine()
+	e.Use(echoadapter.MiddlewareWithConfig(echoadapter.Config{
+		Controller: ctl,
+		Skipper:    func(c echo.Context) bool { return c.Path() == "/skipped" },
+	}))
+	e.GET("/skipped", empty)
+	e.GET("/", empty)
+	address := conformance.Serve(t, e, ctl)
+	conn := clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/skipped"))
+	conn.ExpectClosed(conn.Get("/"))
+}
+
+func TestToMiddlewareSaysThatThereIsNoController(t *testing.T) {
+	if _, err := (echoadapter.Config{}).ToMiddleware(); err == nil || !strings.Contains(err.Error(), "Config.Controller is nil") {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := (echoadapter.Config{Controller: newController(t)}).ToMiddleware(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
+	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	e := newEngine()
+	e.HTTPErrorHandler = func(_ error, c echo.Context) { c.NoContent(http.StatusTeapot) }
+	e.Use(middleware.Gzip(), echoadapter.Middleware(ctl))
+	e.GET("/", func(echo.Context) error { return errors.New("no") })
+	conn := clienttest.Dial(t, conformance.Serve(t, e, ctl))
+	conn.ExpectClosed(conn.Get("/", "Accept-Encoding: gzip"))
+}
+
+// middleware.Timeout answers on echo's behalf, past what stands below it.
+func TestTheDeprecatedTimeoutAboveAnswersPastUs(t *testing.T) {
+	for name, test := range map[string]struct {
+		path   string
+		status int
+		closes bool
+	}{
+		"in time":  {"/", http.StatusOK, true},
+		"too late": {"/late", http.StatusServiceUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t)
+			ctl.Drain()
+			e := newEngine()
+			//nolint:staticcheck // the deprecated one is the subject
+			e.Use(middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: conformance.HurryTimeout * 10}))
+			e.Use(echoadapter.Middleware(ctl))
+			e.GET("/", empty)
+			e.GET("/late", func(c echo.Context) error {
+				<-c.Request().Context().Done()
+				return nil
+			})
+			conn := clienttest.Dial(t, conformance.Serve(t, e, ctl))
+			response := conn.Get(test.path)
+			if response.Status != test.status {
+				t.Errorf("the status is %d", response.Status)
+			}
+			if test.closes {
+				conn.ExpectClosed(response)
+			} else {
+				conn.ExpectKept(response)
+			}
+		})
+	}
+}
+
+func TestANilControllerChangesNothing(t *testing.T) {
+	e := newEngine()
+	e.Use(echoadapter.Middleware(nil), echoadapter.Sensitive(nil), echoadapter.MiddlewareWithConfig(echoadapter.Config{}))
+	e.GET("/", empty)
+	conn := clienttest.Dial(t, conformance.Serve(t, e, nil))
+	conn.ExpectKept(conn.Get("/"))
+}

@@ -1,0 +1,126 @@
+// Package echoadapter connects politeclose to the echo framework, version 4;
+// package echov5adapter is for version 5.
+//
+//	e := echo.New()
+//	e.Use(echoadapter.Middleware(ctl), middleware.Recover())
+//	e.POST("/login", login, echoadapter.Sensitive(ctl))
+//
+// core.OnRoutes and core.Exempt see c.Path(): "/accounts/:id". Where echo found
+// no route (404) there is none.
+//
+// Errors and panics that echo's error handler answers after all middleware has
+// returned are seen with their status. core.CloseAfter and core.Leaving want
+// c.Request().Context().
+//
+// # What it can not see
+//
+// echo answers 200 where a handler writes a 103 and then any other status
+// through c.Response(): that is the status core.OnStatus sees, too. Where echo's
+// deprecated Timeout stands above, its 503 is written past every middleware
+// below it; ContextTimeout has no such limit. stdlib.Middleware around the whole
+// engine sees every response:
+//
+//	srv := &http.Server{Handler: stdlib.Middleware(ctl)(e)}
+//
+// Keep this package's middleware inside, for the routes.
+package echoadapter
+
+import (
+	"errors"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Config is the middleware's configuration.
+type Config struct {
+	// Skipper leaves out the requests for which it returns true. No rule closes
+	// their connections, not even a drain, so core.Exempt is nearly always the
+	// better way. Nil skips none. It is called once per request. (The type is
+	// that of echo's middleware.Skipper, without linking that package.)
+	Skipper func(c echo.Context) bool
+
+	// Controller decides. It is required.
+	Controller *core.Controller
+
+	sensitive bool
+}
+
+// Middleware returns a middleware that ends the connections that ctl's rules
+// name, announced on their last response. Put it first, so that it also sees the
+// responses of the middleware below it; Use and Pre both work. Installed twice
+// it counts nothing twice.
+//
+// With a nil ctl it returns the next handler unchanged. It costs two allocations
+// per request, and it is safe for concurrent use.
+func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
+	return Config{Controller: ctl}.middleware()
+}
+
+// MiddlewareWithConfig is Middleware with a Skipper. Unlike those of echo it
+// does not panic on a configuration without Controller but returns the next
+// handler unchanged, as Middleware does; ToMiddleware says so with an error.
+func MiddlewareWithConfig(config Config) echo.MiddlewareFunc {
+	return config.middleware()
+}
+
+// ToMiddleware is MiddlewareWithConfig with an error where Controller is nil.
+func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
+	if config.Controller == nil {
+		return nil, errors.New("echoadapter: Config.Controller is nil; a *core.Controller made by core.New is needed")
+	}
+	return config.middleware(), nil
+}
+
+// Sensitive returns a middleware that ends the connection after each response of
+// the route or group it is put on, with core.ReasonRoute. It needs no Middleware
+// above it, but the rules apply to its routes all the same. A group without a
+// prefix is the wrong place: echo runs its middleware for every 404, too.
+func Sensitive(ctl *core.Controller) echo.MiddlewareFunc {
+	return Config{Controller: ctl, sensitive: true}.middleware()
+}
+
+func (config Config) middleware() echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if config.Controller == nil {
+			return next
+		}
+		return func(c echo.Context) error {
+			if config.Skipper != nil && config.Skipper(c) {
+				return next(c)
+			}
+			return config.serve(c, next)
+		}
+	}
+}
+
+func (config Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
+	r, exchange := config.Controller.Begin(c.Request())
+	defer exchange.End()
+	if config.sensitive {
+		exchange.Sensitive()
+	}
+	if path := c.Path(); path != "" {
+		exchange.SetPattern(path)
+	} else {
+		exchange.SetRoute(c.Path) // Pre comes before the router
+	}
+	c.SetRequest(r)
+	response := c.Response()
+	// The writer stays when the middleware returns: echo's error handler writes
+	// the response of an error or of a panic after that.
+	response.Writer = exchange.Writer(response.Writer)
+
+	returned := false
+	defer func() {
+		if !returned || err != nil {
+			exchange.Postpone()
+			// Compressing middleware above takes our writer away before then.
+			response.Before(func() { exchange.Commit(response.Header(), response.Status) })
+		}
+	}()
+	err = next(c)
+	returned = true
+	return err
+}

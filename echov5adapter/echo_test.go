@@ -1,0 +1,140 @@
+package echov5adapter_test
+
+import (
+	"bufio"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v5"
+	"github.com/labstack/echo/v5/middleware"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/echov5adapter"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/conformance"
+)
+
+func newController(t *testing.T, options ...core.Option) *core.Controller {
+	t.Helper()
+	ctl, err := core.New(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctl
+}
+
+func newEngine() *echo.Echo {
+	e := echo.New()
+	e.Logger = slog.New(slog.DiscardHandler)
+	return e
+}
+
+func empty(*echo.Context) error { return nil }
+
+func TestTheRouteIsThePath(t *testing.T) {
+	for name, install := range map[string]func(*echo.Echo, echo.MiddlewareFunc){
+		"in Use": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Use(m) },
+		"in Pre": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Pre(m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
+			e := newEngine()
+			install(e, echov5adapter.Middleware(ctl))
+			e.GET("/files/*", empty)
+			accounts := e.Group("/v1/accounts")
+			accounts.GET("/:id", empty)
+			accounts.GET("/:id/keys", empty)
+			address := conformance.Serve(t, e, ctl)
+
+			for path, closes := range map[string]bool{
+				"/files/a/b":          true,
+				"/v1/accounts/7":      false,
+				"/v1/accounts/7/keys": true,
+			} {
+				conn := clienttest.Dial(t, address)
+				if response := conn.Get(path); closes {
+					conn.ExpectClosed(response)
+				} else {
+					conn.ExpectKept(response)
+				}
+			}
+		})
+	}
+}
+
+func TestTheSkipperLeavesRequestsOut(t *testing.T) {
+	ctl := newController(t)
+	ctl.Drain()
+	e := newEngine()
+	e.Use(echov5adapter.MiddlewareWithConfig(echov5adapter.Config{
+		Controller: ctl,
+		Skipper:    func(c *echo.Context) bool { return c.Path() == "/skipped" },
+	}))
+	e.GET("/skipped", empty)
+	e.GET("/", empty)
+	address := conformance.Serve(t, e, ctl)
+	conn := clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/skipped"))
+	conn.ExpectClosed(conn.Get("/"))
+}
+
+func TestToMiddlewareSaysThatThereIsNoController(t *testing.T) {
+	if _, err := (echov5adapter.Config{}).ToMiddleware(); err == nil || !strings.Contains(err.Error(), "Config.Controller is nil") {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := (echov5adapter.Config{Controller: newController(t)}).ToMiddleware(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
+	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	e := newEngine()
+	e.HTTPErrorHandler = func(c *echo.Context, _ error) { c.NoContent(http.StatusTeapot) }
+	e.Use(middleware.Gzip(), echov5adapter.Middleware(ctl))
+	e.GET("/", func(*echo.Context) error { return errors.New("no") })
+	conn := clienttest.Dial(t, conformance.Serve(t, e, ctl))
+	conn.ExpectClosed(conn.Get("/", "Accept-Encoding: gzip"))
+}
+
+// echo answers HEAD for a GET route with a writer of its own, which waits for the
+// handler's end.
+func TestTheStatusOfAnAutomaticHEADIsTheHandlers(t *testing.T) {
+	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	e := echo.NewWithConfig(echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true})})
+	e.Use(echov5adapter.Middleware(ctl))
+	onRoute := echov5adapter.Middleware(ctl) // below echo's writer
+	e.GET("/teapot", func(c *echo.Context) error { return c.String(http.StatusTeapot, "short and stout") }, onRoute)
+	e.GET("/kettle", func(c *echo.Context) error { return c.String(http.StatusOK, "tall") }, onRoute)
+	address := conformance.Serve(t, e, ctl)
+	for path, closes := range map[string]bool{"/teapot": true, "/kettle": false} {
+		conn := clienttest.Dial(t, address)
+		conn.Send(clienttest.Request(http.MethodHead, path))
+		response, err := http.ReadResponse(bufio.NewReader(conn.Conn), &http.Request{Method: http.MethodHead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.ContentLength <= 0 {
+			t.Errorf("%s: the content length is %d", path, response.ContentLength)
+		}
+		if response.Close != closes {
+			t.Errorf("%s: a close was announced: %v", path, response.Close)
+		}
+		if closes {
+			conn.ExpectEnd()
+		} else {
+			conn.ExpectOpen()
+		}
+	}
+}
+
+func TestANilControllerChangesNothing(t *testing.T) {
+	e := newEngine()
+	e.Use(echov5adapter.Middleware(nil), echov5adapter.Sensitive(nil), echov5adapter.MiddlewareWithConfig(echov5adapter.Config{}))
+	e.GET("/", empty)
+	conn := clienttest.Dial(t, conformance.Serve(t, e, nil))
+	conn.ExpectKept(conn.Get("/"))
+}

@@ -1,0 +1,144 @@
+package ginadapter_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/ginadapter"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/conformance"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func newController(t *testing.T, options ...core.Option) *core.Controller {
+	t.Helper()
+	ctl, err := core.New(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctl
+}
+
+func empty(*gin.Context) {}
+
+func TestTheRouteIsTheFullPath(t *testing.T) {
+	ctl := newController(t, core.OnRoutes("/files/*rest", "/v1/accounts/:id/keys"))
+	r := gin.New()
+	r.Use(ginadapter.Middleware(ctl))
+	r.GET("/files/*rest", empty)
+	accounts := r.Group("/v1/accounts")
+	accounts.GET("/:id", empty)
+	accounts.GET("/:id/keys", empty)
+	address := conformance.Serve(t, r, ctl)
+
+	for path, closes := range map[string]bool{
+		"/files/a/b":          true,
+		"/v1/accounts/7":      false,
+		"/v1/accounts/7/keys": true,
+	} {
+		conn := clienttest.Dial(t, address)
+		if response := conn.Get(path); closes {
+			conn.ExpectClosed(response)
+		} else {
+			conn.ExpectKept(response)
+		}
+	}
+}
+
+// What gin answers past the middleware, as it is and with stdlib.Middleware
+// around the engine.
+func TestStdlibAroundTheEngineSeesWhatGinHidesFromMiddleware(t *testing.T) {
+	for name, program := range map[string]struct {
+		prepare func(*gin.Engine, *core.Controller)
+		path    string
+	}{
+		"HandleContext takes the writer away": {func(r *gin.Engine, ctl *core.Controller) {
+			r.Use(ginadapter.Middleware(ctl))
+			r.GET("/old", func(c *gin.Context) {
+				c.Request.URL.Path = "/new"
+				r.HandleContext(c)
+			})
+			r.GET("/new", func(c *gin.Context) { c.Status(http.StatusTeapot) })
+		}, "/old"},
+		"an outer middleware answers after the handler has returned": {func(r *gin.Engine, ctl *core.Controller) {
+			r.Use(func(c *gin.Context) {
+				c.Next()
+				c.AbortWithStatus(http.StatusTeapot)
+			}, ginadapter.Middleware(ctl))
+			r.GET("/old", empty)
+		}, "/old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t, core.OnStatus(http.StatusTeapot))
+			r := gin.New()
+			program.prepare(r, ctl)
+
+			conn := clienttest.Dial(t, conformance.Serve(t, r, ctl))
+			conn.ExpectKept(conn.Get(program.path))
+			conn = clienttest.Dial(t, conformance.Serve(t, stdlib.Middleware(ctl)(r), ctl))
+			conn.ExpectClosed(conn.Get(program.path))
+		})
+	}
+}
+
+func TestCloseAfterWantsTheRequestsContext(t *testing.T) {
+	for name, test := range map[string]struct {
+		fallback bool
+		ask      func(*gin.Context) bool
+		closes   bool
+	}{
+		"the request's context":      {false, func(c *gin.Context) bool { return core.CloseAfter(c.Request.Context(), core.ReasonHandler) }, true},
+		"gin's own":                  {false, func(c *gin.Context) bool { return core.CloseAfter(c, core.ReasonHandler) }, false},
+		"gin's own, with a fallback": {true, func(c *gin.Context) bool { return core.CloseAfter(c, core.ReasonHandler) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := newController(t)
+			r := gin.New()
+			r.ContextWithFallback = test.fallback
+			r.Use(ginadapter.Middleware(ctl))
+			r.GET("/", func(c *gin.Context) {
+				if got := test.ask(c); got != test.closes {
+					t.Errorf("CloseAfter returned %v", got)
+				}
+			})
+			conn := clienttest.Dial(t, conformance.Serve(t, r, ctl))
+			if response := conn.Get("/"); test.closes {
+				conn.ExpectClosed(response)
+			} else {
+				conn.ExpectKept(response)
+			}
+		})
+	}
+}
+
+func TestAnInformationalStatusIsNotTheResponses(t *testing.T) {
+	ctl := newController(t, core.OnStatus(http.StatusOK))
+	r := gin.New()
+	r.Use(ginadapter.Middleware(ctl))
+	r.GET("/write", func(c *gin.Context) {
+		c.Status(http.StatusEarlyHints)
+		c.Writer.WriteHeaderNow()
+		c.Writer.WriteString("net/http makes this a 200")
+	})
+	r.GET("/nothing", func(c *gin.Context) { c.Status(http.StatusEarlyHints) })
+	address := conformance.Serve(t, r, ctl)
+	for _, path := range []string{"/write", "/nothing"} {
+		conn := clienttest.Dial(t, address)
+		response := conn.Get(path)
+		if response.Status != http.StatusOK || len(response.Informational) != 1 {
+			t.Errorf("%s: %d after %d informational responses", path, response.Status, len(response.Informational))
+		}
+		conn.ExpectClosed(response)
+	}
+}
+
+func TestANilControllerChangesNothing(t *testing.T) {
+	r := gin.New()
+	r.Use(ginadapter.Middleware(nil), ginadapter.Sensitive(nil))
+	r.GET("/", empty)
+	conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
+	conn.ExpectKept(conn.Get("/"))
+}

@@ -1,0 +1,126 @@
+// Package ginadapter connects politeclose to the gin framework.
+//
+//	r := gin.New()
+//	r.Use(ginadapter.Middleware(ctl), gin.Recovery())
+//	r.POST("/login", ginadapter.Sensitive(ctl), login)
+//
+// core.OnRoutes and core.Exempt see c.FullPath(): "/accounts/:id". Where gin
+// found no route (404, 405) there is none.
+//
+// # Contexts
+//
+// core.CloseAfter and core.Leaving want the request's context:
+// core.CloseAfter(c.Request.Context(), reason). A *gin.Context reaches it only
+// with Engine.ContextWithFallback, and without that CloseAfter(c, …) reports
+// false and does nothing.
+//
+// # What it can not see
+//
+// gin answers some requests past every middleware: the redirects of
+// RedirectTrailingSlash and RedirectFixedPath, and whatever follows
+// Engine.HandleContext, which takes all writers off the context. Those responses
+// announce nothing; the next one on their connection does. A status that an
+// outer middleware sets after the handler has returned without writing is too
+// late for core.OnStatus. stdlib.Middleware around the engine sees all of them:
+//
+//	srv := &http.Server{Handler: stdlib.Middleware(ctl)(r)}
+//
+// Keep this package's middleware inside, for the routes.
+package ginadapter
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/politeclose/politeclose/core"
+)
+
+// Middleware returns a middleware that ends the connections that ctl's rules
+// name, announced on their last response. Put it first, so that it also sees the
+// responses of the middleware below it. Installed twice it counts nothing twice.
+//
+// With a nil ctl it does nothing. It costs two allocations per request, and it
+// is safe for concurrent use.
+func Middleware(ctl *core.Controller) gin.HandlerFunc {
+	return bridge(ctl, false)
+}
+
+// Sensitive returns a middleware that ends the connection after each response of
+// the route or group it is put on, with core.ReasonRoute. It needs no Middleware
+// above it, but the rules apply to its routes all the same.
+func Sensitive(ctl *core.Controller) gin.HandlerFunc {
+	return bridge(ctl, true)
+}
+
+func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
+	if ctl == nil {
+		return func(*gin.Context) {}
+	}
+	return func(c *gin.Context) {
+		r, exchange := ctl.Begin(c.Request)
+		if sensitive {
+			exchange.Sensitive()
+		}
+		exchange.SetPattern(c.FullPath())
+		c.Request = r
+		// The writer stays when the middleware returns: gin writes the body of
+		// its 404 through it, and Recovery above us its 500.
+		w := &writer{c.Writer, exchange}
+		c.Writer = w
+		returned := false
+		defer func() {
+			// gin writes the header next, on the writer below ours. Above us,
+			// Recovery makes a panic a 500, unless it swallows it.
+			switch {
+			case w.Written():
+			case returned:
+				w.commit()
+			default:
+				exchange.Commit(w.Header(), http.StatusInternalServerError)
+			}
+			exchange.End()
+		}()
+		c.Next()
+		returned = true
+	}
+}
+
+// writer commits where gin's writer would write the header: gin's WriteHeader
+// only records a status, and its methods call each other on the inner writer.
+type writer struct {
+	gin.ResponseWriter
+	exchange *core.Exchange
+}
+
+func (w *writer) commit() {
+	status := w.Status()
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		// net/http follows an informational response with an implicit 200.
+		status = http.StatusOK
+	}
+	w.exchange.Commit(w.Header(), status)
+}
+
+func (w *writer) WriteHeaderNow() {
+	w.exchange.Commit(w.Header(), w.Status())
+	w.ResponseWriter.WriteHeaderNow()
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	w.commit()
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *writer) WriteString(s string) (int, error) {
+	w.commit()
+	return w.ResponseWriter.WriteString(s)
+}
+
+func (w *writer) Flush() {
+	w.commit()
+	w.ResponseWriter.Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

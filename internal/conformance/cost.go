@@ -1,0 +1,112 @@
+package conformance
+
+import (
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+)
+
+// maxAllocations is what an exchange that keeps its connection may cost over the
+// same framework without us.
+const maxAllocations = 2
+
+var idle = Route{Method: http.MethodGet, Path: "/api/idle", Native: Nothing}
+
+// testAllocations counts. A race detector makes sync.Pool forget now and then,
+// with us and without, hence the half.
+func (f Framework) testAllocations(t *testing.T) {
+	bare := f.allocations(t, App{Routes: []Route{idle}}, nil)
+	ctl := newController(t, everyRule()...)
+	ours := f.allocations(t, App{Routes: []Route{idle}, Controller: ctl, Placement: Outermost}, ctl)
+	if ours-bare > maxAllocations+0.5 {
+		t.Errorf("an exchange makes %.2f allocations, and without us %.2f: %d more are allowed", ours, bare, maxAllocations)
+	}
+	for reason, n := range ctl.Stats().Closes {
+		if n != 0 {
+			t.Errorf("%d closes for the reason %q: that was not what had to be measured", n, reason)
+		}
+	}
+}
+
+func (f Framework) allocations(t *testing.T, app App, ctl *core.Controller) float64 {
+	const exchanges = 2000
+	var before, after runtime.MemStats
+	f.inHandler(t, app, ctl, func(exchange func()) {
+		exchange() // what is made once
+		runtime.ReadMemStats(&before)
+		for range exchanges {
+			exchange()
+		}
+		runtime.ReadMemStats(&after)
+	})
+	return float64(after.Mallocs-before.Mallocs) / exchanges
+}
+
+// Benchmark measures an exchange that keeps its connection: through the
+// framework alone, and with the adapter, in the same run.
+func Benchmark(b *testing.B, f Framework) {
+	b.Run("without", func(b *testing.B) { f.benchmark(b, App{Routes: []Route{idle}}, nil) })
+	for _, with := range []struct {
+		name    string
+		options []core.Option
+	}{
+		{"drain and routes", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/")}},
+		{"every rule", everyRule()},
+	} {
+		b.Run(with.name, func(b *testing.B) {
+			ctl, err := core.New(with.options...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			f.benchmark(b, App{Routes: []Route{idle}, Controller: ctl, Placement: Outermost}, ctl)
+		})
+	}
+}
+
+func (f Framework) benchmark(b *testing.B, app App, ctl *core.Controller) {
+	f.inHandler(b, app, ctl, func(exchange func()) {
+		b.ReportAllocs()
+		for b.Loop() {
+			exchange()
+		}
+	})
+}
+
+// inHandler calls measure within a handler of a real server, so that net/http's
+// own writer and a connection record are below the framework.
+func (f Framework) inHandler(t testing.TB, app App, ctl *core.Controller, measure func(exchange func())) {
+	t.Helper()
+	handler := f.New(t, app)
+	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.WritesHeader {
+			w = headerless{w}
+		}
+		measure(func() { handler.ServeHTTP(w, r) })
+	}), ctl)
+	conn := clienttest.Dial(t, server.plain)
+	conn.SetDeadline(time.Now().Add(time.Hour))
+	conn.Get(idle.Path)
+}
+
+// headerless writes no header.
+type headerless struct{ http.ResponseWriter }
+
+func (headerless) WriteHeader(int) {}
+
+// everyRule configures all rules so that none of them closes.
+func everyRule() []core.Option {
+	return []core.Option{
+		core.OnRoutes("/login", "POST /admin/{id}", "/internal/"),
+		core.Exempt("/healthz"),
+		core.OnAge(time.Hour),
+		core.OnRequestCount(1 << 30),
+		core.OnStatus(http.StatusRequestEntityTooLarge),
+		core.OnMatch("legacy", func(r *http.Request) bool { return r.Header.Get("X-Legacy") != "" }),
+		core.OnLoad(core.Signal{Name: "none", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 0, nil }}),
+		core.DrainWhen(func() bool { return false }),
+	}
+}
