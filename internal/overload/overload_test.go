@@ -1,0 +1,154 @@
+package overload
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
+)
+
+func config(rule Rule) Config {
+	return Config{
+		Clients: 30, Think: 10 * time.Millisecond, Service: 10 * time.Millisecond, Workers: 10, Slow: 1,
+		Duration: 3 * time.Second, Balancing: RoundRobin, Soft: 4, Hard: 8, Rule: rule,
+	}
+}
+
+// check fails the test unless the counts of a result add up.
+func check(t *testing.T, cfg Config, r Result) {
+	t.Helper()
+	if r.Lost > 0 {
+		t.Errorf("%d requests lost, the first to: %s", r.Lost, r.LostTo)
+	}
+	if r.Requests == 0 || r.LastThird.P50 <= 0 || r.LastThird.P99 < r.LastThird.P50 {
+		t.Errorf("%d requests, %+v", r.Requests, r.LastThird)
+	}
+	if got, want := len(r.Seconds), int(cfg.Duration/time.Second); got != want {
+		t.Fatalf("%d seconds, want %d", got, want)
+	}
+	var requests, dials int
+	for _, s := range r.Seconds {
+		dials += s.Dials
+		for _, replica := range s.Replicas {
+			requests += replica.Requests
+		}
+	}
+	if requests > r.Requests || dials > r.Dials || dials < cfg.Clients {
+		t.Errorf("the seconds have %d requests and %d dials, all in all %d and %d", requests, dials, r.Requests, r.Dials)
+	}
+	if r.Closes < r.Dials-cfg.Clients {
+		t.Errorf("%d connections for %d clients, but %d closes", r.Dials, cfg.Clients, r.Closes)
+	}
+}
+
+func TestWithoutARuleClientsStay(t *testing.T) {
+	cfg := config(None())
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
+	if r.Closes != 0 || r.Dials != cfg.Clients {
+		t.Errorf("%d closes, %d dials", r.Closes, r.Dials)
+	}
+	for i, replica := range r.Seconds[len(r.Seconds)-1].Replicas {
+		if replica.Connections != cfg.Clients/Replicas {
+			t.Errorf("replica %d has %d connections", i, replica.Connections)
+		}
+	}
+}
+
+func TestPolitecloseMovesClientsAwayFromTheSlowReplica(t *testing.T) {
+	cfg := config(Politeclose())
+	cfg.TLS = true
+	seconds := 0
+	cfg.Progress = func(s Second) {
+		if seconds++; s.Number != seconds {
+			t.Errorf("second %d after %d others", s.Number, seconds-1)
+		}
+	}
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
+	if seconds != len(r.Seconds) {
+		t.Errorf("progress of %d seconds", seconds)
+	}
+	if r.Closes == 0 {
+		t.Error("it closed none")
+	}
+	if r.DialTime <= 0 {
+		t.Errorf("%d dials took %v", r.Dials, r.DialTime)
+	}
+}
+
+func TestACoinTossCloses(t *testing.T) {
+	cfg := config(CoinToss())
+	cfg.Balancing = LeastConnections
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
+	if r.Closes == 0 {
+		t.Error("it closed none")
+	}
+}
+
+func TestBehindHAProxy(t *testing.T) {
+	program, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skipf("HAProxy is not installed: %v", err)
+	}
+	cfg := config(None())
+	cfg.HAProxy, cfg.Balancing = program, LeastConnections
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
+	for i, replica := range r.Seconds[len(r.Seconds)-1].Replicas {
+		if replica.Connections != cfg.Clients/Replicas {
+			t.Errorf("replica %d has %d connections", i, replica.Connections)
+		}
+	}
+}
+
+func TestABalancerThatEndsByItselfIsAnError(t *testing.T) {
+	program, err := exec.LookPath("false")
+	if err != nil {
+		t.Skipf("there is no program that fails: %v", err)
+	}
+	cfg := config(None())
+	cfg.HAProxy, cfg.Duration = program, time.Second
+	if _, err := Run(t.Context(), cfg); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestOneServerAlone(t *testing.T) {
+	cfg := config(Politeclose())
+	cfg.Clients, cfg.Think, cfg.Soft, cfg.Hard = 8, 0, 2, 4
+	r, err := RunAlone(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
+	if len(r.Seconds[0].Replicas) != 1 {
+		t.Errorf("%d replicas", len(r.Seconds[0].Replicas))
+	}
+}
+
+func TestAnInterruptEndsEverything(t *testing.T) {
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	cause := errors.New("interrupt signal received")
+	interrupt(cause)
+	if _, err := Run(ctx, config(None())); !errors.Is(err, cause) {
+		t.Errorf("the error is %v", err)
+	}
+	clienttest.ExpectNoGoroutine(t, "overload.(*")
+}
