@@ -140,7 +140,7 @@ func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
 				if want := (stdlib.Report{ClosedIdle: 1}); report != want {
 					t.Errorf("the report is %+v, want %+v", report, want)
 				}
-				client.ExpectEnd()
+				client.ExpectGone()
 			})
 		})
 	}

@@ -84,7 +84,7 @@ func TestAClientThatDoesNotFinishTheHandshakeDoesNotHoldUpTheDrain(t *testing.T)
 	if report := s.mustEnd(); report.ClosedIdle != 1 {
 		t.Errorf("the report is %+v", report)
 	}
-	client.ExpectEnd()
+	client.ExpectGone()
 }
 
 // A client's closing alert is not a request.

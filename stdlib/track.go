@@ -70,6 +70,9 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 	}
 	err := goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
 		r := t.find(c.Conn)
+		if r == nil {
+			return
+		}
 		r.AnnounceWith(c.Announce)
 		r.http2.Store(c)
 		if r.DrainDue() {
