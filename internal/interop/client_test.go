@@ -1,0 +1,230 @@
+//go:build interop
+
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// traffic is what a client sends: POSTs, one after the other on each of its
+// workers' keep-alive connections.
+type traffic struct {
+	url     string
+	workers int
+	// think is how long a worker waits between an answer and its next request;
+	// more than 0.
+	think time.Duration
+	// each is the number of requests of each worker; 0 = until stopped.
+	each int
+	// answer is what the server answers.
+	answer string
+}
+
+// startTraffic sends traffic and enters every request in the book. stop lets each
+// worker end its request; it returns when all of them have ended. Where the
+// traffic has an end of its own, stop waits for it.
+type startTraffic func(t *testing.T, to traffic, b *book) (stop func())
+
+type client struct {
+	name  string
+	start startTraffic
+}
+
+var http1Clients = []client{
+	{"Go", startGo},
+	{"Node http.Agent", startNode("agent")},
+	{"Node fetch", startNode("fetch")},
+	{"Python http.client", startPython("http.client")},
+	{"Python requests", startPython("requests")},
+	{"curl", startCurl},
+}
+
+// startProgram starts a program that takes the traffic as its arguments, prints a
+// line for each request (its name, and after a tab the cause if it was lost), and
+// stops when its standard input is closed.
+func startProgram(t *testing.T, to traffic, b *book, program ...string) (stop func()) {
+	t.Helper()
+	milliseconds := strconv.FormatFloat(float64(to.think)/float64(time.Millisecond), 'f', -1, 64)
+	arguments := append(program[1:], to.url, strconv.Itoa(to.workers), milliseconds, strconv.Itoa(to.each), to.answer)
+	p := startProcess(t, exec.Command(program[0], arguments...), func(line string) bool {
+		id, cause, _ := strings.Cut(line, "\t")
+		b.client(id, cause)
+		return true
+	})
+	return func() {
+		t.Helper()
+		if to.each == 0 {
+			p.input.Close()
+		}
+		p.expectEnd()
+	}
+}
+
+func startNode(kind string) startTraffic {
+	return func(t *testing.T, to traffic, b *book) func() {
+		t.Helper()
+		return startProgram(t, to, b, find(t, "node", "nodejs"), "testdata/client.mjs", kind)
+	}
+}
+
+func startPython(kind string) startTraffic {
+	return func(t *testing.T, to traffic, b *book) func() {
+		t.Helper()
+		program := pythonWithRequests()
+		if program == "" {
+			t.Skip("no Python 3 with the module requests is installed; .ci/run installs it on Debian")
+		}
+		return startProgram(t, to, b, program, "testdata/client.py", kind)
+	}
+}
+
+// pythonWithRequests is an interpreter, "" if there is none. The first one in
+// PATH need not be the one that sees Debian's packages.
+var pythonWithRequests = sync.OnceValue(func() string {
+	for _, name := range []string{"/usr/bin/python3", "python3"} {
+		if exec.Command(name, "-c", "import requests").Run() == nil {
+			return name
+		}
+	}
+	return ""
+})
+
+// startWorkers has each worker work to.each times, or until stopped, and end.
+func startWorkers(t *testing.T, to traffic, worker func() (work func(id string), end func())) (stop func()) {
+	stopping := make(chan struct{})
+	var workers sync.WaitGroup
+	for w := range to.workers {
+		workers.Go(func() {
+			work, end := worker()
+			defer end()
+			for n := 1; to.each == 0 || n <= to.each; n++ {
+				select {
+				case <-stopping:
+					return
+				case <-time.After(to.think):
+				}
+				work(fmt.Sprintf("%d-%d", w+1, n))
+			}
+		})
+	}
+	cut := sync.OnceFunc(func() {
+		close(stopping)
+		workers.Wait()
+	})
+	t.Cleanup(cut) // for a test that fails
+	if to.each > 0 {
+		return workers.Wait
+	}
+	return cut
+}
+
+// requestBody makes the request one that a client must not repeat by itself.
+var requestBody = bytes.Repeat([]byte("politeclose "), 20)
+
+func startGo(t *testing.T, to traffic, b *book) (stop func()) {
+	return startWorkers(t, to, func() (work func(string), end func()) {
+		transport := &http.Transport{DisableCompression: true}
+		return func(id string) { b.client(id, post(transport, to, id)) }, transport.CloseIdleConnections
+	})
+}
+
+// post returns why the request was lost, "" if it was not.
+func post(transport *http.Transport, to traffic, id string) (cause string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	// The reader is hidden, or http.NewRequest would set GetBody and with it
+	// allow the transport to send the request a second time.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, struct{ io.Reader }{bytes.NewReader(requestBody)})
+	if err != nil {
+		return err.Error()
+	}
+	request.ContentLength = int64(len(requestBody))
+	request.Header.Set(idHeader, id)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return withoutAddress(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return "truncated: " + withoutAddress(err)
+	case response.StatusCode != http.StatusOK:
+		return fmt.Sprintf("status %d", response.StatusCode)
+	case string(answer) != to.answer:
+		return "another answer"
+	}
+	return ""
+}
+
+// withoutAddress is the innermost error, which is the same for every connection.
+func withoutAddress(err error) string {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number.Error()
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// startCurl has each worker run curl with many URLs at a time, which uses one
+// connection for all of them.
+func startCurl(t *testing.T, to traffic, b *book) (stop func()) {
+	program := find(t, "curl")
+	const urls = 100
+	batches := to
+	batches.each = (to.each + urls - 1) / urls
+	return startWorkers(t, batches, func() (work func(string), end func()) {
+		return func(batch string) {
+			n := urls
+			if to.each > 0 {
+				n = min(urls, to.each)
+			}
+			curl(t, program, to, batch, n, b)
+		}, func() {}
+	})
+}
+
+func curl(t *testing.T, program string, to traffic, batch string, urls int, b *book) {
+	var config strings.Builder
+	fmt.Fprintf(&config, "rate = %d/s\n", time.Second/to.think)
+	for n := range urls {
+		id := fmt.Sprintf("%s-%d", batch, n+1)
+		fmt.Fprintf(&config, "url = %q\nheader = \"%s: %s\"\ndata = %q\noutput = /dev/null\nmax-time = %d\nsilent\n",
+			to.url, idHeader, id, requestBody, int(patience.Seconds()))
+		fmt.Fprintf(&config, "write-out = \"%s\\t%%{http_code} with %%{size_download} bytes\\t%%{errormsg}\\n\"\nnext\n", id)
+	}
+	command := exec.Command(program, "--http1.1", "--config", "-")
+	command.Stdin = strings.NewReader(config.String())
+	command.SysProcAttr = processAttributes()
+	said, err := command.Output()
+	if err != nil && len(said) == 0 {
+		t.Errorf("curl: %v", err)
+	}
+	complete := fmt.Sprintf("200 with %d bytes", len(to.answer))
+	for line := range strings.Lines(string(said)) {
+		field := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(field) != 3 {
+			t.Errorf("curl said %q", line)
+			continue
+		}
+		id, answer, cause := field[0], field[1], field[2]
+		if cause == "" && answer != complete {
+			cause = answer
+		}
+		b.client(id, cause)
+	}
+}

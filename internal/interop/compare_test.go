@@ -1,0 +1,60 @@
+//go:build interop
+
+package interop
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// way is one way to stop a server on SIGTERM.
+type way struct {
+	name string
+	// program is a server with these flags, and drain those of examples/stdlib
+	// that are about a drain.
+	program func(t *testing.T, drain []string, flags ...string) []string
+}
+
+var (
+	politeclose = way{"politeclose", func(t *testing.T, drain []string, flags ...string) []string {
+		return slices.Concat([]string{example(t, "stdlib")}, drain, flags)
+	}}
+	shutdown = way{"Shutdown", func(t *testing.T, _ []string, flags ...string) []string {
+		return slices.Concat([]string{self(t)}, flags)
+	}}
+)
+
+// compare runs the same with politeclose, which may lose nothing, and with plain
+// Shutdown.
+func compare(t *testing.T, run func(*testing.T, way) result) (plain result) {
+	t.Helper()
+	if polite := measure(t, politeclose, run); polite.lost > 0 {
+		t.Errorf("%d requests were lost", polite.lost)
+	}
+	return measure(t, shutdown, run)
+}
+
+func measure(t *testing.T, way way, run func(*testing.T, way) result) (r result) {
+	t.Run(way.name, func(t *testing.T) {
+		r = run(t, way)
+		t.Logf("%s, %d restarts: %v", t.Name(), restarts(), r)
+	})
+	return r
+}
+
+// letTrafficRun returns when clients have had some more answers.
+func letTrafficRun(t *testing.T, b *book) {
+	t.Helper()
+	waitForMore(t, "answers", 200, b.answered)
+}
+
+func waitForMore(t *testing.T, what string, more int, count func() int) {
+	t.Helper()
+	enough := count() + more
+	for end := time.Now().Add(patience); count() < enough; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v there are %d %s, want %d", patience, count(), what, enough)
+		}
+	}
+}

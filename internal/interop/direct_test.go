@@ -1,0 +1,41 @@
+//go:build interop
+
+package interop
+
+import (
+	"testing"
+	"time"
+)
+
+// Straight to the server, whose processes share a listening socket: the next one
+// listens before the last one is told to leave.
+func TestRestartsUnderADirectClient(t *testing.T) {
+	for _, client := range http1Clients {
+		t.Run(client.name, func(t *testing.T) {
+			t.Parallel()
+			plain := compare(t, func(t *testing.T, way way) result {
+				server := newReplica(t, newBook(), true, way.program(t, nil)...)
+				return restartUnder(t, server, client.start, traffic{url: "http://" + server.address + "/", workers: 16, think: time.Millisecond, answer: answer})
+			})
+			// The others may notice the close in time, or, like curl, send again.
+			if client.name == "Go" && plain.lost == 0 {
+				t.Errorf("plain Shutdown lost none of %d requests: the traffic proves nothing", plain.requests)
+			}
+		})
+	}
+}
+
+// restartUnder restarts one server under the traffic of one client.
+func restartUnder(t *testing.T, server *replica, start startTraffic, to traffic) result {
+	t.Helper()
+	server.start()
+	stop := start(t, to, server.book)
+	for range restarts() {
+		letTrafficRun(t, server.book)
+		server.replace()
+	}
+	letTrafficRun(t, server.book)
+	stop()
+	server.stop()
+	return server.book.result(t)
+}

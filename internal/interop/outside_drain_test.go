@@ -1,0 +1,208 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"maps"
+	"math"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// A rule that ends connections outside a drain, and what it makes of the
+// connections that the server has seen.
+type rule struct {
+	name    string
+	options []core.Option
+	reason  core.Reason
+	check   func(t *testing.T, requests int, seen []*seenConn)
+}
+
+const (
+	requestLimit = 5
+	ageLimit     = 50 * time.Millisecond
+)
+
+var rules = []rule{
+	{"a sensitive route", []core.Option{core.OnRoutes("POST /{$}")}, core.ReasonRoute, func(t *testing.T, requests int, seen []*seenConn) {
+		if len(seen) != requests {
+			t.Errorf("%d requests came over %d connections, want one each", requests, len(seen))
+		}
+	}},
+	{"the request count", []core.Option{core.OnRequestCount(requestLimit), unlimited}, core.ReasonRequests, func(t *testing.T, _ int, seen []*seenConn) {
+		for _, conn := range seen {
+			if conn.requests > requestLimit+1 {
+				t.Errorf("%d requests came over one connection, want %d at most, or one more by jitter", conn.requests, requestLimit)
+			}
+		}
+	}},
+	{"the age", []core.Option{core.OnAge(ageLimit), unlimited}, core.ReasonAge, func(t *testing.T, _ int, seen []*seenConn) {
+		for _, conn := range seen {
+			if conn.old > 1 {
+				t.Errorf("%d requests came over a connection older than %v, want the one whose answer announces", conn.old, oldAge)
+			}
+		}
+	}},
+}
+
+var unlimited = core.Budget(math.Inf(1), 1)
+
+// oldAge is the age limit with its jitter.
+const oldAge = ageLimit * 11 / 10
+
+// Every client opens another connection for its next request, and loses nothing.
+func TestClosesOutsideADrain(t *testing.T) {
+	for _, client := range http1Clients {
+		for _, rule := range rules {
+			t.Run(client.name+"/"+rule.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBook()
+				server := startObserved(t, b, false, rule.options...)
+				client.start(t, traffic{url: "http://" + server.address + "/", workers: 2, each: 40, think: 5 * time.Millisecond, answer: answer}, b)()
+				expectCloses(t, b, rule, server)
+			})
+		}
+	}
+}
+
+// A proxy is a client like any other.
+func TestClosesOutsideADrainBehindAProxy(t *testing.T) {
+	for _, proxy := range proxies {
+		for _, rule := range rules {
+			t.Run(proxy.name+"/"+rule.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBook()
+				one, two := startObserved(t, b, false, rule.options...), startObserved(t, b, false, rule.options...)
+				front := freeAddress(t)
+				proxy.start(t, front, one.address, two.address)
+				startGo(t, traffic{url: "http://" + front + "/", workers: 4, each: 40, think: 5 * time.Millisecond, answer: answer}, b)()
+				expectCloses(t, b, rule, one, two)
+			})
+		}
+	}
+}
+
+// expectCloses ends the servers and fails the test unless all requests were
+// answered and the rule ended connections as it should.
+func expectCloses(t *testing.T, b *book, rule rule, servers ...*observed) {
+	t.Helper()
+	if r := b.result(t); r.lost > 0 {
+		t.Errorf("requests were lost: %v", r)
+	}
+	for _, server := range servers {
+		requests, seen := server.end(t)
+		rule.check(t, requests, seen)
+		stats := server.ctl.Stats()
+		if closes := stats.Closes[rule.reason]; closes < 2 {
+			t.Errorf("%d connections were closed for %s, want 2 or more", closes, rule.reason)
+		}
+		if stats.InputAfterAnnounce > 0 {
+			t.Errorf("%d connections were used after the announcement", stats.InputAfterAnnounce)
+		}
+	}
+}
+
+// observed is a server in the test's own process that sees its connections.
+type observed struct {
+	ctl     *core.Controller
+	address string
+	leave   context.CancelFunc
+	served  chan error
+
+	mu   sync.Mutex
+	seen map[*seenConn]bool
+}
+
+// seenConn is one connection.
+type seenConn struct {
+	opened   time.Time
+	requests int
+	old      int // requests at an age above oldAge
+}
+
+type seenConnKey struct{}
+
+func startObserved(t *testing.T, b *book, encrypted bool, options ...core.Option) *observed {
+	t.Helper()
+	ctl, err := core.New(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, leave := context.WithCancel(t.Context())
+	o := &observed{ctl: ctl, address: listener.Addr().String(), leave: leave, served: make(chan error, 1), seen: make(map[*seenConn]bool)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{$}", func(w http.ResponseWriter, r *http.Request) {
+		o.see(r)
+		io.Copy(io.Discard, r.Body)
+		b.replica(executedPrefix + r.Header.Get(idHeader))
+		io.WriteString(w, answer)
+	})
+	mux.Handle("GET /readyz", stdlib.Ready(ctl))
+	srv := &http.Server{
+		Handler:  stdlib.Middleware(ctl)(mux),
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	if err := stdlib.Track(srv, ctl); err != nil {
+		t.Fatal(err)
+	}
+	tracked := srv.ConnContext
+	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		ctx = tracked(ctx, conn)
+		// Never older here than to the Controller.
+		return context.WithValue(ctx, seenConnKey{}, &seenConn{opened: time.Now()})
+	}
+	// At the end nobody but a proxy's idle connections is left.
+	serveOptions := []stdlib.ServeOption{stdlib.On(listener), stdlib.IdleGrace(10 * time.Millisecond)}
+	if encrypted {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}}
+		serveOptions = append(serveOptions, stdlib.TLS("", ""))
+	}
+	go func() {
+		_, err := stdlib.Serve(serving, srv, ctl, serveOptions...)
+		o.served <- err
+	}()
+	t.Cleanup(leave)
+	return o
+}
+
+func (o *observed) see(r *http.Request) {
+	conn := r.Context().Value(seenConnKey{}).(*seenConn)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen[conn] = true
+	conn.requests++
+	if time.Since(conn.opened) > oldAge {
+		conn.old++
+	}
+}
+
+// end drains the server and returns what it has seen.
+func (o *observed) end(t *testing.T) (requests int, seen []*seenConn) {
+	t.Helper()
+	o.leave()
+	if err := clienttest.Receive(t, "the server has ended", o.served); err != nil {
+		t.Error(err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for conn := range o.seen {
+		requests += conn.requests
+	}
+	return requests, slices.Collect(maps.Keys(o.seen))
+}

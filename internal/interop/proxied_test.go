@@ -1,0 +1,47 @@
+//go:build interop
+
+package interop
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRollingRestartsBehindAProxy(t *testing.T) {
+	for _, proxy := range proxies {
+		t.Run(proxy.name, func(t *testing.T) {
+			t.Parallel()
+			plain := compare(t, func(t *testing.T, way way) result {
+				return restartBehind(t, proxy, way.program(t, proxy.drain(t)))
+			})
+			if proxy.shutdownLoses && plain.lost == 0 {
+				t.Errorf("plain Shutdown lost none of %d requests: the traffic proves nothing", plain.requests)
+			}
+		})
+	}
+}
+
+// restartBehind restarts one replica after the other.
+func restartBehind(t *testing.T, proxy proxy, program []string) result {
+	t.Helper()
+	b := newBook()
+	b.probed = proxy.healthChecks
+	one := newReplica(t, b, !proxy.healthChecks, program...)
+	two := newReplica(t, b, !proxy.healthChecks, program...)
+	one.start()
+	two.start()
+	front := freeAddress(t)
+	proxy.start(t, front, one.address, two.address)
+	stop := startGo(t, traffic{url: "http://" + front + "/", workers: 16, think: 2 * time.Millisecond, answer: answer}, b)
+	for range restarts() {
+		for _, r := range []*replica{one, two} {
+			letTrafficRun(t, b)
+			r.restart()
+		}
+	}
+	letTrafficRun(t, b)
+	stop()
+	one.stop()
+	two.stop()
+	return b.result(t)
+}

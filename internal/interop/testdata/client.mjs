@@ -1,0 +1,94 @@
+// Sends POSTs over keep-alive connections, and prints a line for each: its name,
+// and after a tab why it was lost.
+//
+//   node client.mjs agent|fetch|http2 URL WORKERS THINK_MS REQUESTS_EACH ANSWER
+//
+// Without a number of requests (0) it goes on until its standard input is closed.
+import http from 'node:http'
+import http2 from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const [kind, url, workers, think, each, expected] = process.argv.slice(2)
+const body = 'politeclose '.repeat(20)
+
+let stopping = false
+if (each === '0') {
+  process.stdin.on('end', () => { stopping = true }).resume()
+}
+
+const agent = new http.Agent({ keepAlive: true })
+
+function byAgent(id) {
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, {
+      agent,
+      method: 'POST',
+      headers: { 'Content-Length': body.length, 'X-Request-Id': id },
+    }, async (response) => {
+      try {
+        let answer = ''
+        for await (const chunk of response) answer += chunk
+        resolve({ status: response.statusCode, answer })
+      } catch (error) {
+        reject(error)
+      }
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+async function byFetch(id) {
+  const response = await fetch(url, { method: 'POST', body, headers: { 'X-Request-Id': id } })
+  return { status: response.status, answer: await response.text() }
+}
+
+// Eight workers share a session. One that is closing takes no new request.
+const sessions = []
+
+function sessionOf(worker) {
+  const n = Math.floor(worker / 8)
+  if (!sessions[n] || sessions[n].closed || sessions[n].destroyed) {
+    sessions[n] = http2.connect(url, { rejectUnauthorized: false })
+    sessions[n].on('error', () => {}) // its streams say so too
+  }
+  return sessions[n]
+}
+
+function byHTTP2(id, worker) {
+  return new Promise((resolve, reject) => {
+    const stream = sessionOf(worker).request({ ':method': 'POST', 'x-request-id': id })
+    let status
+    let answer = ''
+    stream.on('response', (headers) => { status = headers[':status'] })
+    stream.on('data', (chunk) => { answer += chunk })
+    stream.on('error', reject)
+    stream.on('close', () => {
+      if (status === undefined) reject(new Error('closed without an answer'))
+      resolve({ status, answer })
+    })
+    stream.end(body)
+  })
+}
+
+const exchange = { agent: byAgent, fetch: byFetch, http2: byHTTP2 }[kind]
+
+async function work(worker) {
+  for (let n = 1; !stopping && (each === '0' || n <= Number(each)); n++) {
+    const id = `${worker + 1}-${n}`
+    let cause = ''
+    try {
+      const { status, answer } = await exchange(id, worker)
+      if (status !== 200) cause = `status ${status}`
+      else if (answer !== expected) cause = 'another answer'
+    } catch (error) {
+      cause = error.cause?.message ?? error.cause?.code ?? error.code ?? error.message
+    }
+    console.log(cause ? `${id}\t${cause}` : id)
+    await sleep(Number(think))
+  }
+}
+
+await Promise.all(Array.from({ length: Number(workers) }, (_, worker) => work(worker)))
+agent.destroy()
+for (const session of sessions) session.close()
