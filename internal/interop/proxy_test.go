@@ -90,7 +90,12 @@ func startHTTPD(t *testing.T, front, one, two string) {
 		"/run/apache2", folder,
 		"/var/log/apache2/error.log", "/dev/stderr",
 	)
-	startProxy(t, front, exec.Command(program, "-d", folder, "-f", config, "-DFOREGROUND"))
+	command := exec.Command(program, "-d", folder, "-f", config, "-DFOREGROUND")
+	// glibc loads this one when a thread ends. httpd's children, who are www-data
+	// where it was started by root, abort if they cannot read it, as on a machine
+	// whose root folder is closed to others.
+	command.Env = append(os.Environ(), "LD_PRELOAD=libgcc_s.so.1")
+	startProxy(t, front, command)
 }
 
 // startProxy returns once the proxy accepts connections.
