@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -15,7 +16,8 @@ import (
 // close. A margin of 1 s is usual. A server without an idle timeout has nothing to
 // advertise, which is an error, and so is a margin that leaves less than 1 s.
 //
-// It wraps srv.Handler. HTTP/2 has no such field.
+// It wraps srv.Handler, once: every Serve of one server has to be given the same
+// margin, and it is an error otherwise. HTTP/2 has no such field.
 func AdvertiseKeepAlive(margin time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if margin <= 0 {
@@ -42,6 +44,27 @@ func (c *serveConfig) keepAliveTimeout(srv *http.Server) (seconds int, err error
 		return int(left / time.Second), nil
 	}
 	return 0, fmt.Errorf("AdvertiseKeepAlive: a margin of %v does not fit; of the server's idle timeout of %v it must leave 1s or more", c.keepAliveMargin, idle)
+}
+
+// advertised is what a server advertises. The first Serve decides: from then on
+// requests may be reading srv.Handler.
+type advertised struct {
+	mu      sync.Mutex
+	decided bool
+	seconds int
+}
+
+func (a *advertised) set(srv *http.Server, seconds int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.decided && a.seconds != seconds:
+		return fmt.Errorf("AdvertiseKeepAlive: a timeout of %d s is not allowed here; another Serve of this server advertises %d s (0 = nothing), and all have to do the same", seconds, a.seconds)
+	case !a.decided && seconds > 0:
+		srv.Handler = advertise(srv.Handler, seconds)
+	}
+	a.decided, a.seconds = true, seconds
+	return nil
 }
 
 // advertise sets the field before the handler. An announcement takes it away

@@ -56,3 +56,23 @@ func TestAKeepAliveThatCanNotBeAdvertisedIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryServeOfAServerAdvertisesTheSame(t *testing.T) {
+	ctl := newController(t)
+	srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+	srv.IdleTimeout = 60 * time.Second
+	first := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(time.Second))
+	second := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(time.Second))
+	for _, s := range []*running{first, second} {
+		response := get(t, clienttest.Dial(t, s.address), "/")
+		if got := response.Header["Keep-Alive"]; len(got) != 1 || got[0] != "timeout=59" {
+			t.Errorf("Keep-Alive: %q", got)
+		}
+	}
+	for _, opts := range [][]stdlib.ServeOption{nil, {stdlib.AdvertiseKeepAlive(3 * time.Second)}} {
+		_, err := stdlib.Serve(context.Background(), srv, ctl, append(opts, stdlib.On(listen(t)))...)
+		if err == nil || !strings.Contains(err.Error(), "AdvertiseKeepAlive") || !strings.Contains(err.Error(), "59 s") {
+			t.Errorf("a third Serve that advertises something else returned %v", err)
+		}
+	}
+}

@@ -39,12 +39,12 @@ func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...
 	if err != nil {
 		return Report{}, err
 	}
+	if err := t.advertised.set(srv, cfg.keepAliveSeconds); err != nil {
+		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
+	}
 	ln, err := listen(srv, cfg)
 	if err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
-	}
-	if cfg.keepAliveSeconds > 0 {
-		srv.Handler = advertise(srv.Handler, cfg.keepAliveSeconds)
 	}
 	d := newDrain(srv, ctl, t, Listener(ln, ctl), cfg)
 	if len(cfg.signals) > 0 {

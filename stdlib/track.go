@@ -41,14 +41,23 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 	key := weak.Make(srv)
 	t := newTracker(ctl)
 	if known, loaded := trackers.LoadOrStore(key, t); loaded {
-		t := known.(*tracker)
+		t = known.(*tracker)
 		if t.ctl != ctl {
 			return nil, errors.New("politeclose: Track: the server is tracked by another Controller; give it to one only")
 		}
-		return t, nil
+	} else {
+		runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { trackers.Delete(key) }, key)
 	}
-	runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { trackers.Delete(key) }, key)
+	// Whoever else tracks the server meanwhile must not serve it half-tracked.
+	t.installed.Do(func() { t.installErr = t.install(srv) })
+	if t.installErr != nil {
+		return nil, fmt.Errorf("politeclose: Track: %w", t.installErr)
+	}
+	return t, nil
+}
 
+// install sets the hooks of srv.
+func (t *tracker) install(srv *http.Server) error {
 	connContext, connState := srv.ConnContext, srv.ConnState
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if connContext != nil {
@@ -68,7 +77,7 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 			}
 		})
 	}
-	err := goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
+	return goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
 		r := t.find(c.Conn)
 		if r == nil {
 			return
@@ -79,8 +88,4 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 			r.AnnounceDrain()
 		}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("politeclose: Track: %w", err)
-	}
-	return t, nil
 }

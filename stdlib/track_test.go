@@ -2,6 +2,7 @@ package stdlib_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -106,6 +107,37 @@ func TestTrack(t *testing.T) {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+}
+
+func TestWhoeverTracksAServerAtTheSameTimeFindsItTracked(t *testing.T) {
+	ctl := newController(t)
+	for range 200 {
+		srv := new(http.Server)
+		var together sync.WaitGroup
+		for range 2 {
+			together.Go(func() {
+				if err := stdlib.Track(srv, ctl); err != nil {
+					t.Error(err)
+				}
+				if srv.ConnContext == nil || srv.ConnState == nil {
+					t.Error("Track returned before the hooks were set")
+				}
+			})
+		}
+		together.Wait()
+	}
+}
+
+func TestAServerThatCanNotBeTrackedCanNotBeTrackedOnTheSecondTryEither(t *testing.T) {
+	ctl := newController(t)
+	srv := &http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(*http.Server, *tls.Conn, http.Handler) {},
+	}}
+	for range 2 {
+		if err := stdlib.Track(srv, ctl); err == nil || !strings.Contains(err.Error(), "TLSNextProto") {
+			t.Errorf("Track returned %v, want an error that names TLSNextProto", err)
+		}
+	}
 }
 
 func TestATrackedServerCanBeForgotten(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,10 @@ type tracker struct {
 	ctl     *core.Controller
 	start   time.Time
 	records registry
+
+	installed  sync.Once
+	installErr error // of installed
+	advertised advertised
 
 	live         atomic.Int64  // connections whose socket is open, hijacked ones included
 	hijacked     atomic.Int64  // of these
