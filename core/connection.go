@@ -248,6 +248,18 @@ func (c *Connection) setOnce(shift int, i reasonIndex) bool {
 // age returns how long the connection has been open, in nanoseconds.
 func (c *Connection) age(now int64) int64 { return now - c.opened }
 
+// tooOld and usedUp draw the limit only where it may be near: most exchanges of a
+// connection are before that.
+func (c *Connection) tooOld(now int64) bool {
+	age := c.age(now)
+	return age >= int64(c.ctl.maxAge)/2 && age >= c.ageLimit()
+}
+
+func (c *Connection) usedUp() bool {
+	requests := c.requests.Load()
+	return int64(requests) >= int64(c.ctl.maxRequests)/2 && requests >= c.requestLimit()
+}
+
 // ageLimit and requestLimit are the connection's own limits, within ±10 %. They
 // are drawn apart from each other and from the lot, so that a connection that
 // goes early for one reason does not go early for all.

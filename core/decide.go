@@ -95,9 +95,9 @@ func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
 	c, conn := e.ctl, e.conn
 	var reason reasonIndex
 	switch {
-	case conn != nil && c.maxAge > 0 && conn.age(now) >= conn.ageLimit():
+	case conn != nil && c.maxAge > 0 && conn.tooOld(now):
 		reason = ageIndex
-	case conn != nil && c.maxRequests > 0 && conn.requests.Load() >= conn.requestLimit():
+	case conn != nil && c.maxRequests > 0 && conn.usedUp():
 		reason = requestsIndex
 	case len(c.signals) > 0 && e.overloaded(now):
 		reason = loadIndex

@@ -23,6 +23,7 @@ type patternSet struct {
 
 type patternNode struct {
 	literal map[string]*patternNode
+	lengths uint64       // of the literals, modulo 64: most segments need no look-up
 	any     *patternNode // {name}
 	here    conditions   // the pattern ends with this segment
 	slash   conditions   // it ends with a slash after this segment: /{$}
@@ -142,8 +143,11 @@ func (n *patternNode) child(segment string) *patternNode {
 	}
 	c := new(patternNode)
 	n.literal[segment] = c
+	n.lengths |= lengthBit(segment)
 	return c
 }
+
+func lengthBit(segment string) uint64 { return 1 << (len(segment) % 64) }
 
 func (cs *conditions) add(c condition) error {
 	if slices.Contains(*cs, c) {
@@ -222,8 +226,10 @@ func (n *patternNode) match(rest string, r *http.Request, view view, exact bool)
 	if view == escapedView {
 		segment = unescapeSegment(segment)
 	}
-	if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, exact) {
-		return true
+	if n.lengths&lengthBit(segment) != 0 {
+		if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, exact) {
+			return true
+		}
 	}
 	if n.any == nil || view == routeView && takesEverything(segment) {
 		return false
