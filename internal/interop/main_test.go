@@ -1,5 +1,3 @@
-//go:build interop
-
 // Package interop shows politeclose to software that we did not write: rolling
 // restarts and closes outside a drain, behind real proxies and with real clients.
 // Replicas are processes that drain on SIGTERM, requests are POSTs that cannot be
