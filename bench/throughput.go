@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// traffic is a kept connection to a server of its own, with requests under way.
+type traffic struct {
+	server *server
+	client client
+	// Of the triple that is being measured.
+	requests int
+	elapsed  time.Duration
+}
+
+const answer = "ok"
+
+func writeAnswer(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }
+
+func newTraffic(a arrangement, p protocol) (*traffic, error) {
+	installed, err := a.build(writeAnswer, false)
+	if err != nil {
+		return nil, err
+	}
+	server, err := serve(installed, p, installed.handler)
+	if err != nil {
+		return nil, err
+	}
+	client, err := p.newClient(server)
+	if err != nil {
+		return nil, errors.Join(err, server.close())
+	}
+	return &traffic{server: server, client: client}, nil
+}
+
+func (t *traffic) run(d time.Duration) error {
+	began := time.Now()
+	requests, err := t.client.run(began.Add(d))
+	t.requests += requests
+	t.elapsed += time.Since(began)
+	return err
+}
+
+// rate ends the triple.
+func (t *traffic) rate() float64 {
+	rate := float64(t.requests) / t.elapsed.Seconds()
+	t.requests, t.elapsed = 0, 0
+	return rate
+}
+
+func (t *traffic) close() error {
+	t.client.close()
+	return t.server.close()
+}
+
+// throughput has one value for each triple.
+type throughput struct {
+	rate     []float64 // requests per second
+	baseRate []float64
+	ratio    []float64 // to the base of the same triple
+	aa       []float64 // of a second base to the first
+}
+
+// measureThroughput measures an arrangement, its base and its base once more,
+// triple by triple. The three take turns also within a triple, slice by slice, so
+// that whatever slows the machine down meets all of them.
+func measureThroughput(ctx context.Context, p protocol, a, base arrangement, size sizes) (result throughput, err error) {
+	var sides []*traffic
+	defer func() {
+		for _, side := range sides {
+			if closeErr := side.close(); closeErr != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", a.name, closeErr))
+			}
+		}
+	}()
+	for _, arranged := range []arrangement{base, a, base} {
+		side, err := newTraffic(arranged, p)
+		if err != nil {
+			return throughput{}, fmt.Errorf("%s: %w", arranged.name, err)
+		}
+		sides = append(sides, side)
+	}
+	for triple := range size.triples {
+		for slice := range size.slices * len(sides) {
+			if ctx.Err() != nil {
+				return throughput{}, context.Cause(ctx)
+			}
+			// Each round of slices begins with another side.
+			if err := sides[(slice+slice/len(sides)+triple)%len(sides)].run(size.sliceTime); err != nil {
+				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
+			}
+		}
+		first, measured, second := sides[0].rate(), sides[1].rate(), sides[2].rate()
+		result.rate = append(result.rate, measured)
+		result.baseRate = append(result.baseRate, first)
+		result.ratio = append(result.ratio, measured/first)
+		result.aa = append(result.aa, second/first)
+	}
+	return result, nil
+}
+
+func throughputSection(ctx context.Context, size sizes) (string, error) {
+	var text strings.Builder
+	fmt.Fprintf(&text, `## Requests through one kept connection
+
+A real server and a client on loopback, the answer is 2 bytes: over %s one request at a time, over %s %d. Each row is %d
+interleaved measurements of %v of the framework alone (A), the row's own, and the framework alone once more (A/A). The
+ratios are to the first A of the same measurement: their median, and the lower 95 %% bound of the median by order
+statistics. What A/A is off 1 is the machine's noise.
+
+`, http1, http2, streams, size.triples, time.Duration(size.slices)*size.sliceTime)
+	for _, p := range []protocol{http1, http2} {
+		t := newTable(string(p), "requests/s", "alone", "ratio", "lower bound", "A/A", "lower bound of A/A")
+		all := arrangements(p)
+		base := all[0]
+		for _, a := range all {
+			if a.name == a.base {
+				base = a
+				continue
+			}
+			r, err := measureThroughput(ctx, p, a, base, size)
+			if err != nil {
+				return "", fmt.Errorf("throughput over %s: %w", p, err)
+			}
+			t.row(a.name, fmt.Sprintf("%.0f", median(r.rate)), fmt.Sprintf("%.0f", median(r.baseRate)),
+				precise(median(r.ratio)), precise(lowerBound(r.ratio)), precise(median(r.aa)), precise(lowerBound(r.aa)))
+		}
+		fmt.Fprintf(&text, "%s\n", t)
+	}
+	return text.String(), nil
+}
