@@ -19,12 +19,10 @@ const (
 	// maxLoadShare leaves a server some connections whatever its signals say:
 	// a closed one comes back somewhere, and not all can go elsewhere.
 	maxLoadShare = 0.9
-	// minLoadAge is how old a connection has to be to be closed for load. Measured
-	// on 120 clients and three replicas (TestReplicasBehindABalancer): at 0 a
-	// client that only ever comes back is closed every 400 ms. From 2 s on
-	// connections that came together go together and overload the next replica
-	// (99th percentile +22 % at 2 s, +50 % at 5 s), and relief comes that much
-	// later. At 1 s a TLS handshake of a millisecond is 0.1 % of the time.
+	// minLoadAge is how old a connection has to be to be closed for load: by then
+	// a TLS handshake of a millisecond is 0.1 % of its time. From 0 to 2 s the age
+	// makes no difference to the clients' latencies, since a round keeps those that
+	// were moved from being moved again; a longer one puts relief off by as much.
 	minLoadAge = int64(time.Second)
 	// loadCalm is how long the load has to be gone for its event to be over.
 	loadCalm = int64(10 * time.Second)

@@ -151,8 +151,19 @@ func OnMatch(reason Reason, match func(*http.Request) bool) Option {
 }
 
 // OnLoad ends a share of the connections while a signal is above its soft
-// threshold, with [ReasonLoad]. Package load has the signals. Such closes use
-// the [Budget].
+// threshold, with [ReasonLoad], so that they come back to a server with less to
+// do. Package load has the signals.
+//
+// The share is the highest signal's place between soft and hard, smoothed over a
+// second, 0.9 at most, and 0 as soon as all signals are at their soft thresholds
+// or below. Each connection has its own place in the share, so that under steady
+// load nobody is left to go after a while; 10 s after the load has gone places
+// are drawn anew. Connections younger than 1 s stay.
+//
+// Such closes use the [Budget]. In case nobody else is there to take the load,
+// connections that come after the first close stay as well, but for one in 10 s,
+// and the rate of closes is halved every 10 s, down to one in 10 s: until closes
+// are seen to lower the signals, or the load has been gone for 10 s.
 func OnLoad(signals ...Signal) Option {
 	return func(c *config) error {
 		if len(signals) == 0 {

@@ -38,8 +38,8 @@ type restraint struct {
 	verdictAt   int64
 	madeBefore  uint64
 	connections int
-	peak        float64 // the pressure before the closes, or as they began
-	after       average
+	peak        float64 // of the pressure, from just before the first close
+	early, late average // of the pressure
 }
 
 const farOff = math.MaxInt64
@@ -101,13 +101,17 @@ func (r *restraint) follow(now int64, pressure float64, connections int) {
 		r.judging = true
 		r.start, r.verdictAt = now, now+restraintInterval
 		r.madeBefore, r.connections = r.judged, connections
-		r.peak, r.after = before, average{}
+		r.peak, r.early, r.late = before, average{}, average{}
+		r.early.add(before)
 	}
-	switch {
-	case now < r.start+restraintInterval/2:
+	if now < r.start+restraintInterval/5 {
+		r.early.add(pressure)
+	}
+	if now < r.start+restraintInterval/2 {
 		r.peak = max(r.peak, pressure) // the load may still be building up
-	case now >= r.verdictAt-restraintInterval/2:
-		r.after.add(pressure)
+	}
+	if now >= r.verdictAt-restraintInterval/2 {
+		r.late.add(pressure)
 	}
 	if now >= r.verdictAt {
 		r.verdict(now, made)
@@ -115,27 +119,30 @@ func (r *restraint) follow(now int64, pressure float64, connections int) {
 }
 
 // verdict is on the closes since follow began to judge. Among many connections
-// few closes can not be seen: a part of what they would do if every connection
-// went elsewhere has to be enough. What may be chance does not count (the peak of
-// fifty samples is two to three standard deviations above their mean): of two
-// replicas that shed to each other the luckier one would never stop.
+// few closes can not be seen, so that a part of what they would do if everybody
+// went elsewhere has to be enough.
+//
+// Chance must not pass for help: of two replicas that shed to each other, the
+// one that is luckier would go on and leave the other with all. So the pressure
+// has to fall by more than its scatter, and for a new round by a good deal more.
 func (r *restraint) verdict(now int64, made uint64) {
-	relief := 1 - (r.after.mean()+3*r.after.deviation())/r.peak
 	hoped := 1.0
 	if r.connections > 0 {
 		hoped = min(hoped, float64(made-r.madeBefore)/float64(r.connections))
 	}
+	late := r.late.mean()
+	scatter := 2 * math.Hypot(r.early.standardError(), r.late.standardError())
 	switch {
-	case relief < hoped/4:
+	case late+3*r.late.deviation() > r.peak*(1-hoped/4):
 		r.judging = false
 		r.setRate(r.perSecond() / 2)
-	case relief >= hoped/2 && hoped >= tellingShare:
+	case hoped >= tellingShare && late+scatter <= r.early.mean()*(1-hoped/2):
 		r.judging = false
 		r.setRate(r.perSecond() * 2)
 		r.round.Store(now)
 	default: // too little to tell: they are judged again, with those to come
 		r.verdictAt = now + restraintInterval
-		r.after = average{}
+		r.late = average{}
 	}
 	r.judged = made
 }
@@ -156,3 +163,5 @@ func (a *average) add(v float64) {
 func (a *average) mean() float64 { return a.sum / a.n }
 
 func (a *average) deviation() float64 { return math.Sqrt(a.squares / 2 / max(a.n-1, 1)) }
+
+func (a *average) standardError() float64 { return a.deviation() / math.Sqrt(a.n) }

@@ -15,7 +15,7 @@ type Stats struct {
 
 	Untracked uint64            // exchanges without a connection record
 	Closes    map[Reason]uint64 // announced closes; every known reason has an entry
-	HeldBack  uint64            // closes that the Budget refused
+	HeldBack  uint64            // closes that the Budget, or OnLoad's restraint, refused
 
 	InputAfterAnnounce uint64 // connections on which something still came after the announcement
 
@@ -23,7 +23,7 @@ type Stats struct {
 
 	Signals   []SignalStat // those of OnLoad, in its order
 	LoadShare float64      // the share of the connections that has to go for load, 0 to 0.9
-	LoadRate  float64      // closes per second allowed for load: the Budget's, or less where they did not help
+	LoadRate  float64      // closes per second allowed for load: the Budget's, 1000 at most, or less where they did not help
 }
 
 // Stats returns a snapshot. It allocates and is meant for a scrape, not for every
