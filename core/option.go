@@ -13,6 +13,10 @@ import (
 
 // Option configures a [Controller]. An Option with a bad argument makes [New]
 // return an error that names the option, the value and what is allowed.
+//
+// Options with one value (OnAge, OnRequestCount, DrainSpread, Budget, Logger)
+// override an earlier one of the same kind, so that defaults can be given first.
+// The others add to it.
 type Option func(*config) error
 
 type config struct {

@@ -16,7 +16,7 @@ import (
 
 // ServeOption configures [Serve]. One with a bad argument makes Serve return an
 // error that names the option, the value and what is allowed, before anything is
-// started.
+// started. One given again overrides the earlier one.
 type ServeOption func(*serveConfig) error
 
 type serveConfig struct {
