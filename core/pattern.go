@@ -222,8 +222,8 @@ func (n *patternNode) match(rest string, r *http.Request, view view, exact bool)
 	if rest == "" {
 		return n.slash.hold(r, view) || !exact && n.here.hold(r, view)
 	}
-	segment, after, more := rest, "", false // strings.Cut, in a third of the time
-	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+	segment, after, more := rest, "", false
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 { //nolint:modernize // strings.Cut takes three times as long
 		segment, after, more = rest[:slash], rest[slash+1:], true
 	}
 	if view == escapedView {
