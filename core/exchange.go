@@ -222,15 +222,16 @@ func (c *Connection) end(e *Exchange) {
 	c.current.CompareAndSwap(e, nil)
 }
 
-// bodyRead reports whether the request's body has been read to its end. An empty
-// read asks net/http's body without waiting for the client. It must not ask a
-// reader that a handler has put in its place, which could wait, nor a body that
-// the client holds back: that would send 100 Continue.
+// bodyRead reports whether the request's body has been read to its end, as far as
+// that can be known. An empty read asks net/http's body of a known length without
+// waiting for the client. It must not ask a reader that a handler has put in its
+// place, nor a body in chunks: both could wait, the latter for the next chunk's
+// header. Nor one that the client holds back: that would send 100 Continue.
 func (e *Exchange) bodyRead() bool {
 	if e.body == nil || e.body == http.NoBody {
 		return true
 	}
-	if e.request.Header["Expect"] != nil {
+	if e.request.Header["Expect"] != nil || e.request.ContentLength < 0 {
 		return false
 	}
 	_, err := e.body.Read(nil)
