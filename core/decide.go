@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"net/http"
 	"strings"
 )
@@ -201,9 +200,10 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 	}
 	// Where another exchange is under way, or none, this one was given up by a
 	// handler above it and its header goes nowhere: the mark makes the next
-	// response announce. Where the context was cancelled the client has gone.
+	// response announce. A context that is done says only that it may have been
+	// given up: a client that has closed its own side may still read.
 	current := conn.current.Load()
-	if (current == nil || current == e) && conn.bits.Load()&bitActive != 0 && e.request.Context().Err() != context.Canceled {
+	if (current == nil || current == e) && conn.bits.Load()&bitActive != 0 {
 		bits := uint32(bitAnnounced)
 		if c.drainSince() != 0 {
 			bits |= bitAnnouncedDrain
