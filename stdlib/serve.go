@@ -42,13 +42,19 @@ func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...
 	if err := t.advertised.set(srv, cfg.keepAliveSeconds); err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
+	arrived := make(chan os.Signal, 2)
+	if len(cfg.signals) > 0 {
+		// Before somebody can connect, whom a signal would take along.
+		signal.Notify(arrived, cfg.signals...)
+		defer signal.Stop(arrived)
+	}
 	ln, err := listen(srv, cfg)
 	if err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
 	d := newDrain(srv, ctl, t, Listener(ln, ctl), cfg)
 	if len(cfg.signals) > 0 {
-		defer d.onSignals()()
+		defer d.onSignals(arrived)()
 	}
 	defer context.AfterFunc(cfg.force, d.forceEnd)()
 	defer context.AfterFunc(ctx, d.begin)()
@@ -97,9 +103,7 @@ func (d *drain) finish(acceptErr error) (Report, error) {
 }
 
 // onSignals returns the function that ends the watch.
-func (d *drain) onSignals() (stop func()) {
-	arrived := make(chan os.Signal, 2)
-	signal.Notify(arrived, d.cfg.signals...)
+func (d *drain) onSignals(arrived <-chan os.Signal) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -113,7 +117,6 @@ func (d *drain) onSignals() (stop func()) {
 		}
 	}()
 	return func() {
-		signal.Stop(arrived)
 		close(quit)
 		<-done
 	}
