@@ -59,6 +59,11 @@ func (d *drain) begin() {
 
 func (d *drain) startReport() {
 	d.started = time.Now()
+	if !d.ctl.Draining() {
+		// A Drain that was taken back has announced, and is not this one.
+		d.tracker.announced.Store(0)
+		d.tracker.served.Store(0)
+	}
 	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
 	d.tracker.inputAfterAnnounce.Store(0)
 }
