@@ -1,0 +1,114 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// The children of this file, by when their SIGTERM comes.
+const (
+	beforeServe   = "before Serve"
+	asItBegins    = "as Serve begins"
+	asItIsReached = "as soon as it can be reached"
+)
+
+func runSignalled(kind string) (status int) {
+	ctl, err := core.New()
+	if err != nil {
+		return failed(err)
+	}
+	srv := &http.Server{Addr: os.Getenv(addressEnv), Handler: stdlib.Middleware(ctl)(http.HandlerFunc(hello))}
+	switch kind {
+	case beforeServe:
+		fmt.Println("starting")
+		select {}
+	case asItBegins:
+		// net/http calls it first of all.
+		srv.BaseContext = func(net.Listener) context.Context {
+			if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+				fmt.Println(err)
+			}
+			for !ctl.Draining() {
+				runtime.Gosched()
+			}
+			return context.Background()
+		}
+	}
+	report, err := stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals())
+	if err != nil {
+		return failed(err)
+	}
+	fmt.Printf("announced %d, closed idle %d, forced %d\n", report.Announced, report.ClosedIdle, report.Forced)
+	return 0
+}
+
+func (c *childProcess) terminate() {
+	c.t.Helper()
+	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Nobody has connected then, and the program has said nothing of signals.
+func TestASignalBeforeServeEndsTheProcessAsEver(t *testing.T) {
+	leavesNothing(t)
+	child := startChild(t, beforeServe)
+	child.expectLine("starting")
+	child.terminate()
+	child.command.Wait()
+	status, ok := child.command.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("the process ended with %v, want the signal", child.command.ProcessState)
+	}
+}
+
+func TestASignalAsServeBeginsDrainsAnEmptyServer(t *testing.T) {
+	leavesNothing(t)
+	child := startChild(t, asItBegins, addressEnv+"=127.0.0.1:0")
+	child.expectLine("announced 0, closed idle 0, forced 0")
+	child.expectSuccess()
+}
+
+// From the moment at which somebody can connect, a signal drains and does not kill.
+func TestASignalAsSoonAsTheServerCanBeReachedDrains(t *testing.T) {
+	tries := 5
+	if full {
+		tries = 200
+	}
+	leavesNothing(t)
+	for range tries {
+		address := freeAddress(t)
+		child := startChild(t, asItIsReached, addressEnv+"="+address)
+		var client net.Conn
+		clienttest.Eventually(t, "somebody can connect", func() (connected bool) {
+			var err error
+			client, err = net.Dial("tcp", address)
+			return err == nil
+		})
+		child.terminate()
+		client.Close()
+		child.expectLine("announced 0, closed idle 0, forced 0")
+		child.expectSuccess()
+	}
+}
+
+// freeAddress is on a loopback address of its own, where no client takes the port meanwhile.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.77:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
