@@ -24,18 +24,24 @@ const (
 	all      = "all"
 	longest  = 2 * time.Second
 	slowTime = 300 * time.Millisecond
+
+	clients  = 64
+	restarts = 20
+
+	clientsHTTP2  = 8 // each has many requests at a time
+	restartsHTTP2 = 5 // Shutdown takes a second for many of them
 )
 
 // parse prints the usage, for -h only, to usage. Any other error is one line
 // that names the flag, the value and what is allowed.
 func parse(args []string, usage io.Writer) (settings, error) {
 	s := settings{traffic: restart.Config{
-		Clients:     64,
+		Clients:     clients,
 		Think:       2 * time.Millisecond,
 		SlowHandler: slowTime,
-		Restarts:    20,
+		Restarts:    restarts,
 	}}
-	method := all
+	method, streams := all, restart.DefaultStreams
 	known := methods()
 	names := []string{all}
 	for _, m := range known {
@@ -45,12 +51,17 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	flags.Var(whole(&s.traffic.Clients, restart.MaxClients), "clients", "keep-alive `connections`, one client each")
+	flags.Var(whole(&s.traffic.Clients, restart.MaxClients), "clients",
+		fmt.Sprintf("keep-alive `connections`, one client each (default with -http2: %d)", clientsHTTP2))
+	flags.Var(whole(&streams, restart.MaxStreams), "streams", "`requests` at a time on each connection, with -http2")
 	flags.Var(duration(&s.traffic.Think), "think", "`time` from an answer to the client's next request")
 	flags.Var(duration(&s.traffic.Handler), "handler", "`time` that a request takes on the server")
-	flags.Var(share(&s.traffic.SlowShare), "slow", fmt.Sprintf("`share` of the requests that take %v instead, 0 to 1", slowTime))
-	flags.Var(whole(&s.traffic.Restarts, restart.MaxRestarts), "restarts", "`restarts` per method")
+	flags.Var(share(&s.traffic.SlowShare), "slow",
+		fmt.Sprintf("`share` of the requests that take %v instead, 0 to 1", slowTime))
+	flags.Var(whole(&s.traffic.Restarts, restart.MaxRestarts), "restarts",
+		fmt.Sprintf("`restarts` per method (default with -http2: %d)", restartsHTTP2))
 	flags.Var(oneOf(&method, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
+	flags.BoolFunc("http2", "speak HTTP/2: in cleartext, or with -tls over TLS", boolean(&s.traffic.HTTP2))
 	flags.BoolFunc("tls", "serve HTTPS", boolean(&s.traffic.TLS))
 	flags.BoolFunc("json", "print JSON instead of a table", boolean(&s.json))
 
@@ -65,6 +76,20 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		return settings{}, err
 	case flags.NArg() > 0:
 		return settings{}, fmt.Errorf("unexpected argument %q: only flags are allowed, -h lists them", flags.Arg(0))
+	}
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case s.traffic.HTTP2:
+		s.traffic.Streams = streams
+		if !given["clients"] {
+			s.traffic.Clients = clientsHTTP2
+		}
+		if !given["restarts"] {
+			s.traffic.Restarts = restartsHTTP2
+		}
+	case given["streams"] && streams > 1:
+		return settings{}, fmt.Errorf(`invalid value "%d" for flag -streams: allowed without -http2 is 1`, streams)
 	}
 
 	for _, m := range known {

@@ -2,6 +2,7 @@
 // traffic, by four methods, and counts the requests that each of them loses.
 //
 //	go run ./examples/drain
+//	go run ./examples/drain -http2 -tls
 //
 // Its exit status is 1 if politeclose lost a request or a run failed, 2 for a
 // flag that it does not accept.

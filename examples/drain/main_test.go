@@ -26,6 +26,9 @@ func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
 		"a share not a number":    {[]string{"-slow", "NaN"}, []string{`"NaN"`, "-slow", "from 0 to 1"}},
 		"too many restarts":       {[]string{"-restarts", "1001"}, []string{`"1001"`, "-restarts", "from 1 to 1000"}},
 		"an unknown method":       {[]string{"-method", "kill"}, []string{`"kill"`, "-method", "all, shutdown, keepalives, header, politeclose"}},
+		"streams without HTTP/2":  {[]string{"-streams", "4"}, []string{`"4"`, "-streams", "without -http2 is 1"}},
+		"too many streams":        {[]string{"-http2", "-streams", "251"}, []string{`"251"`, "-streams", "from 1 to 250"}},
+		"a protocol that is none": {[]string{"-http2=3"}, []string{`"3"`, "-http2", "true or false"}},
 		"a bool that is none":     {[]string{"-tls=maybe"}, []string{`"maybe"`, "-tls", "true or false"}},
 		"an unknown flag":         {[]string{"-client", "3"}, []string{"-client"}},
 		"a flag without a value":  {[]string{"-clients"}, []string{"-clients"}},
@@ -57,7 +60,7 @@ func TestHelpListsTheFlagsAndIsNoFailure(t *testing.T) {
 	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr, false); status != 0 {
 		t.Errorf("exit status %d, want 0", status)
 	}
-	for _, want := range []string{"-clients", "default 64", "-think", "default 2ms", "-json"} {
+	for _, want := range []string{"-clients", "default 64", "-think", "default 2ms", "-http2", "default 16", "-json"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the usage does not contain %q:\n%s", want, &stdout)
 		}
@@ -116,6 +119,68 @@ func TestJSONHasTheCountsOfBothSides(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "shutdown: restart 2 of 2") {
 		t.Errorf("no progress in %q", &stderr)
+	}
+}
+
+func TestHTTP2HasDefaultsOfItsOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		args                       []string
+		clients, streams, restarts int
+	}{
+		"HTTP/1.1":        {nil, 64, 0, 20},
+		"HTTP/1.1, given": {[]string{"-clients", "3", "-streams", "1", "-restarts", "4"}, 3, 0, 4},
+		"HTTP/2":          {[]string{"-http2"}, 8, 16, 5},
+		"HTTP/2, given":   {[]string{"-http2", "-clients", "64", "-streams", "2", "-restarts", "20"}, 64, 2, 20},
+		"not HTTP/2":      {[]string{"-http2=false"}, 64, 0, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := parse(test.args, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := s.traffic
+			if got.Clients != test.clients || got.Streams != test.streams || got.Restarts != test.restarts {
+				t.Errorf("%d clients, %d streams, %d restarts", got.Clients, got.Streams, got.Restarts)
+			}
+		})
+	}
+}
+
+func TestOnlyHTTP2CountsWhatWasNeverSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		flag    string
+		streams any
+		never   bool
+	}{
+		"HTTP/1.1": {"-http2=false", nil, false},
+		"HTTP/2":   {"-http2", 4.0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{test.flag, "-method", "politeclose", "-clients", "2", "-restarts", "1"}
+			if test.never {
+				args = append(args, "-streams", "4")
+			}
+			var table, document, stderr bytes.Buffer
+			if status := run(t.Context(), args, &table, &stderr, false); status != 0 {
+				t.Errorf("exit status %d, want 0: %s", status, &stderr)
+			}
+			if said := strings.Contains(table.String(), " never "); said != test.never {
+				t.Errorf("the table says so: %t\n%s", said, &table)
+			}
+			if status := run(t.Context(), append(args, "-json"), &document, &stderr, false); status != 0 {
+				t.Errorf("exit status %d, want 0: %s", status, &stderr)
+			}
+			var decoded map[string]any
+			if err := json.Unmarshal(document.Bytes(), &decoded); err != nil {
+				t.Fatal(err)
+			}
+			result := decoded["results"].([]any)[0].(map[string]any)
+			_, counted := result["never_sent"]
+			_, explained := result["never_sent_causes"]
+			if counted != test.never || explained != test.never || decoded["streams"] != test.streams {
+				t.Errorf("unexpected document:\n%s", &document)
+			}
+		})
 	}
 }
 

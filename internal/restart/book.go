@@ -3,13 +3,12 @@ package restart
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"sync"
 )
 
 // book counts every request on both sides. It keeps an entry for each request
-// that has no answer: in the end, for each one lost.
+// that has no answer: in the end, for each one that failed.
 type book struct {
 	mu      sync.Mutex
 	quiet   sync.Cond // no handler runs
@@ -19,14 +18,18 @@ type book struct {
 	strays int
 }
 
-// entry is how far a request has come on the server.
+// entry is how far a request has come.
 type entry struct {
-	client                  int
-	lost, reached, finished bool
+	client int
+	failed bool
+	cause  string
+	unsent bool // by the client's account
+
+	arrived, reached, finished bool // on the server: at a handler, there as a whole
 }
 
 func newBook() *book {
-	b := &book{entries: make(map[string]*entry), counts: Result{Causes: make(map[string]int)}}
+	b := &book{entries: make(map[string]*entry)}
 	b.quiet.L = &b.mu
 	return b
 }
@@ -51,9 +54,27 @@ func (b *book) answered(id string) {
 func (b *book) lost(id, cause string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.counts.Lost++
-	b.counts.Causes[cause]++
-	b.entries[id].lost = true
+	b.entries[id].fail(cause)
+}
+
+// neverSent is for a failed request of which its client has sent nothing. It
+// counts as lost all the same if a handler has seen any of it.
+func (b *book) neverSent(id, cause string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entries[id].fail(cause)
+	b.entries[id].unsent = true
+}
+
+func (e *entry) fail(cause string) { e.failed, e.cause = true, cause }
+
+// cutOff is called by a handler that did not get the whole request.
+func (b *book) cutOff(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[id]; e != nil {
+		e.arrived = true
+	}
 }
 
 // reached returns whose request it is; ok is false if nobody waits for it.
@@ -66,7 +87,7 @@ func (b *book) reached(id string) (client int, ok bool) {
 		b.strays++
 		return 0, false
 	}
-	e.reached = true
+	e.arrived, e.reached = true, true
 	return e.client, true
 }
 
@@ -96,15 +117,22 @@ func (b *book) result() Result {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	result := b.counts
-	result.Causes = maps.Clone(b.counts.Causes)
+	result.Causes, result.NeverSentCauses = make(map[string]int), make(map[string]int)
 	for _, e := range b.entries {
 		switch {
-		case !e.lost:
+		case !e.failed:
+			continue
+		case e.unsent && !e.arrived:
+			result.NeverSent++
+			result.NeverSentCauses[e.cause]++
+			continue
 		case !e.reached:
 			result.LostUnseen++
 		case e.finished:
 			result.LostExecuted++
 		}
+		result.Lost++
+		result.Causes[e.cause]++
 	}
 	return result
 }
@@ -113,12 +141,13 @@ func (b *book) result() Result {
 func (b *book) contradiction() error {
 	r := b.result()
 	var problems []error
-	if r.Requests != r.Answered+r.Lost {
-		problems = append(problems, fmt.Errorf("%d requests, but %d answered and %d lost", r.Requests, r.Answered, r.Lost))
+	if r.Requests != r.Answered+r.Lost+r.NeverSent {
+		problems = append(problems, fmt.Errorf("%d requests, but %d answered and %d lost and %d never sent",
+			r.Requests, r.Answered, r.Lost, r.NeverSent))
 	}
 	if r.Reached != r.Answered+r.Lost-r.LostUnseen {
-		problems = append(problems, fmt.Errorf("%d requests reached a handler, but %d were answered and %d of the %d lost were seen",
-			r.Reached, r.Answered, r.Lost-r.LostUnseen, r.Lost))
+		problems = append(problems, fmt.Errorf("%d requests reached a handler, "+
+			"but %d were answered and %d of the %d lost were seen", r.Reached, r.Answered, r.Lost-r.LostUnseen, r.Lost))
 	}
 	if b.strays > 0 {
 		problems = append(problems, fmt.Errorf("%d requests reached a handler that no client was waiting for", b.strays))

@@ -44,7 +44,7 @@ func (r *run) start(ctx context.Context, listener net.Listener) (*generation, er
 	server := &http.Server{
 		Handler:   r.handler(g),
 		TLSConfig: r.serverTLS.Clone(),
-		Protocols: protocols(),
+		Protocols: r.serverProtocols(),
 		// A connection that is cut short is counted, by its client.
 		ErrorLog: log.New(io.Discard, "", 0),
 		// net/http calls this right before it starts to accept.
@@ -131,10 +131,11 @@ func (r *run) handler(g *generation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		g.running.Add(1)
 		defer g.running.Add(-1)
-		if _, err := io.Copy(io.Discard, req.Body); err != nil {
-			return // cut off on its way: it has not reached us
-		}
 		id := req.Header.Get(idHeader)
+		if _, err := io.Copy(io.Discard, req.Body); err != nil {
+			r.book.cutOff(id) // on its way: it has not reached us
+			return
+		}
 		if client, ok := r.book.reached(id); ok {
 			g.hear(client)
 		}
@@ -151,10 +152,4 @@ func (r *run) workTime() time.Duration {
 		return r.SlowHandler
 	}
 	return r.Handler
-}
-
-func protocols() *http.Protocols {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return protocols
 }

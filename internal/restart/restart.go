@@ -19,11 +19,17 @@ import (
 type Config struct {
 	// Method serves and drains every generation. Required.
 	Method Method
-	// Clients is the number of clients, each with one keep-alive connection and
-	// one request at a time: 1 to MaxClients.
+	// Clients is the number of clients, each with one keep-alive connection: 1 to
+	// MaxClients.
 	Clients int
-	// Think is how long a client waits after an answer before its next request.
-	// Zero sends the next one at once.
+	// HTTP2 makes the connections HTTP/2's, without TLS in cleartext with prior
+	// knowledge, instead of HTTP/1.1's.
+	HTTP2 bool
+	// Streams is how many requests at a time a client has: 1 over HTTP/1.1, and
+	// over HTTP/2 1 to MaxStreams. Zero means 1, and DefaultStreams over HTTP/2.
+	Streams int
+	// Think is how long a client waits after an answer before its next request, on
+	// each of its streams. Zero sends the next one at once.
 	Think time.Duration
 	// Handler is how long a request takes on the server. Zero answers at once.
 	Handler time.Duration
@@ -50,7 +56,12 @@ type Config struct {
 const (
 	MaxClients  = 4096
 	MaxRestarts = 1000
+	// MaxStreams is what a net/http server allows; what is above it waits.
+	MaxStreams = 250
 )
+
+// DefaultStreams is the Config.Streams of HTTP/2.
+const DefaultStreams = 16
 
 const defaultSettle = 100 * time.Millisecond
 
@@ -153,6 +164,10 @@ func (c Config) check() error {
 		return fmt.Errorf("restart: Clients is %d: allowed is 1 to %d", c.Clients, MaxClients)
 	case c.Restarts < 1 || c.Restarts > MaxRestarts:
 		return fmt.Errorf("restart: Restarts is %d: allowed is 1 to %d", c.Restarts, MaxRestarts)
+	case c.Streams < 0 || c.Streams > MaxStreams:
+		return fmt.Errorf("restart: Streams is %d: allowed is 1 to %d, or 0 for the default", c.Streams, MaxStreams)
+	case c.Streams > 1 && !c.HTTP2:
+		return fmt.Errorf("restart: Streams is %d: allowed without HTTP2 is 1", c.Streams)
 	case !(c.SlowShare >= 0 && c.SlowShare <= 1):
 		return fmt.Errorf("restart: SlowShare is %v: allowed is 0 to 1", c.SlowShare)
 	}

@@ -76,19 +76,22 @@ func TestEveryMethodIsCountedExactly(t *testing.T) {
 // checkCounts holds the sums that make "lost" exact.
 func checkCounts(t *testing.T, r Result) {
 	t.Helper()
-	causes := 0
-	for _, lost := range r.Causes {
-		causes += lost
+	sum := func(causes map[string]int) (all int) {
+		for _, n := range causes {
+			all += n
+		}
+		return all
 	}
 	for _, sum := range []struct {
 		what        string
 		left, right int
 	}{
-		{"requests = answered + lost", r.Requests, r.Answered + r.Lost},
+		{"requests = answered + lost + never sent", r.Requests, r.Answered + r.Lost + r.NeverSent},
 		{"lost = unseen + executed", r.Lost, r.LostUnseen + r.LostExecuted},
 		{"reached = answered + executed", r.Reached, r.Answered + r.LostExecuted},
 		{"finished = reached", r.Finished, r.Reached},
-		{"lost = sum of the causes", r.Lost, causes},
+		{"lost = sum of the causes", r.Lost, sum(r.Causes)},
+		{"never sent = sum of the causes", r.NeverSent, sum(r.NeverSentCauses)},
 	} {
 		if sum.left != sum.right {
 			t.Errorf("%s: %d, %d", sum.what, sum.left, sum.right)
@@ -210,15 +213,23 @@ func TestTheEndOfTheContextStopsTheRunAndKeepsItsCounts(t *testing.T) {
 }
 
 func TestARunLeavesNoGoroutineBehind(t *testing.T) {
-	before := runtime.NumGoroutine()
-	if _, err := Run(t.Context(), busy(Shutdown())); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-		}
+	for name, traffic := range map[string]Config{
+		"HTTP/1.1": busy(Shutdown()),
+		"HTTP/2":   {Method: Politeclose(NetHTTP), HTTP2: true, Clients: 4, Restarts: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			if _, err := Run(t.Context(), traffic); err != nil {
+				t.Fatal(err)
+			}
+			for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					stacks := make([]byte, 1<<20)
+					stacks = stacks[:runtime.Stack(stacks, true)]
+					t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks)
+				}
+			}
+		})
 	}
 }
 
@@ -233,6 +244,9 @@ func TestABadConfigIsRefusedWithTheAllowedValues(t *testing.T) {
 		"no restart":              {func(c *Config) { c.Restarts = 0 }, "Restarts is 0: allowed is 1 to 1000"},
 		"a negative think time":   {func(c *Config) { c.Think = -1 }, "Think is -1ns: allowed is 0 or more"},
 		"a negative settle time":  {func(c *Config) { c.Settle = -1 }, "Settle is -1ns: allowed is 0 or more"},
+		"negative streams":        {func(c *Config) { c.Streams = -1 }, "Streams is -1: allowed is 1 to 250"},
+		"too many streams":        {func(c *Config) { c.HTTP2, c.Streams = true, 251 }, "Streams is 251: allowed is 1 to 250"},
+		"streams over HTTP/1.1":   {func(c *Config) { c.Streams = 2 }, "Streams is 2: allowed without HTTP2 is 1"},
 		"a share above the whole": {func(c *Config) { c.SlowShare = 1.5 }, "SlowShare is 1.5: allowed is 0 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,6 +313,9 @@ func TestTheBookFindsContradictions(t *testing.T) {
 			b.reached(id)
 			b.finished(id)
 		}, ""},
+		"a request that was never sent": {func(b *book) {
+			b.neverSent(b.sent(0), "shutting down")
+		}, ""},
 		"a request executed twice": {func(b *book) {
 			id := b.sent(0)
 			for range 2 {
@@ -339,6 +356,8 @@ func TestTheCauseOfALossHasNoAddress(t *testing.T) {
 		dialErr:                "connection refused",
 		io.EOF:                 "EOF",
 		errors.New("status 5"): "status 5",
+		errors.New("GOAWAY; LastStreamID=127, ErrCode"):          "GOAWAY; LastStreamID=N, ErrCode",
+		errors.New("stream ID 5; CANCEL"):                        "stream ID N; CANCEL",
 		&net.OpError{Op: "read", Net: "tcp", Err: net.ErrClosed}: net.ErrClosed.Error(),
 	} {
 		if got := cause(err); got != want {

@@ -10,11 +10,17 @@ type Result struct {
 	Method   string
 	Restarts int // completed
 
-	// The clients' side: Requests = Answered + Lost once the run is over. An
-	// answer is complete, has status 200 and belongs to the request.
+	// The clients' side: Requests = Answered + Lost + NeverSent once the run is
+	// over. An answer is complete, has status 200 and belongs to the request.
 	Requests, Answered, Lost int
-	// Causes counts the lost requests by error text, without addresses.
-	Causes map[string]int
+	// NeverSent counts, over HTTP/2, the failed requests that are not lost: their
+	// client had sent neither the header nor any of the body, and no handler has
+	// seen them, so that they can safely be sent again. Over HTTP/1.1 every failed
+	// request counts as lost.
+	NeverSent int
+	// Causes and NeverSentCauses count the requests of either kind by error text,
+	// without addresses.
+	Causes, NeverSentCauses map[string]int
 
 	// The servers' side: requests whose handler had the whole request, and those
 	// whose handler has returned. Equal once the run is over.
