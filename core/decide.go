@@ -186,8 +186,10 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 		e.conn.announce(reason)
 		return
 	}
-	if e.request.ProtoMajor < 3 { // RFC 9114 §4.2: no connection-specific fields, and nobody turns them into a GOAWAY
+	if e.request.ProtoMajor < 3 {
 		setClose(h)
+	} else {
+		deleteConnection(h) // RFC 9114 §4.2: it would make the response malformed
 	}
 	c, conn := e.ctl, e.conn
 	if conn == nil {

@@ -37,6 +37,10 @@ type drain struct {
 	closedIdle, cutOff int
 }
 
+// spreadSteps is in how many groups a spread drain tells the connections to which
+// no response comes.
+const spreadSteps = 100
+
 func newDrain(srv *http.Server, ctl *core.Controller, t *tracker, ln net.Listener, cfg *serveConfig) *drain {
 	return &drain{srv: srv, ctl: ctl, tracker: t, listener: ln, cfg: cfg, forced: make(chan struct{})}
 }
@@ -84,11 +88,7 @@ func (d *drain) closeListenerLocked() {
 	d.ctl.ListenerClosed()
 	d.ctl.Drain() // a Resume during the lame duck did not call the drain off
 	d.tracker.watch()
-	for _, r := range d.tracker.records.all() {
-		if r.http2.Load() != nil && r.DrainDue() {
-			r.AnnounceDrain()
-		}
-	}
+	d.announceWithoutResponse()
 	d.listenerClosed.Store(true)
 	d.listener.Close()
 }
@@ -112,9 +112,17 @@ func (d *drain) wait() (emptied bool) {
 		defer silent.Stop()
 		silence = silent.C
 	}
+	var moments <-chan time.Time
+	if spread := d.ctl.DrainSpread(); spread > 0 {
+		ticker := time.NewTicker(max(spread/spreadSteps, 1))
+		defer ticker.Stop()
+		moments = ticker.C
+	}
 	for d.tracker.live.Load() > 0 {
 		select {
 		case <-d.tracker.changed:
+		case <-moments:
+			d.announceWithoutResponse()
 		case <-silence:
 			silent.Reset(d.closeSilent())
 		case <-timeout.C:
@@ -132,6 +140,16 @@ func (d *drain) wait() (emptied bool) {
 		d.srv.Close()
 	}
 	return true
+}
+
+// announceWithoutResponse tells the HTTP/2 connections whose moment in the spread
+// has come.
+func (d *drain) announceWithoutResponse() {
+	for _, r := range d.tracker.records.all() {
+		if r.http2.Load() != nil && r.DrainDue() {
+			r.AnnounceDrain()
+		}
+	}
 }
 
 // closeSilent closes the connections that had no request for the idle grace, and

@@ -181,6 +181,32 @@ func TestOverHTTP2AnIdleConnectionIsClosedAfterTheGrace(t *testing.T) {
 	})
 }
 
+// No response tells an idle connection, so the drain does, when its moment in the
+// spread has come.
+func TestOverHTTP2AnIdleConnectionIsToldInASpreadDrain(t *testing.T) {
+	const connections, spread = 20, 200 * time.Millisecond
+	ctl := newController(t, core.DrainSpread(spread))
+	s := serve(t, ctl, http.HandlerFunc(hello), append(overTLS.opts, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))...)
+	clients := make([]*clienttest.HTTP2, connections)
+	for i := range clients {
+		clients[i] = clienttest.DialHTTP2(t, s.address)
+		clients[i].Get("/")
+	}
+	s.areIdle(connections)
+	began := time.Now()
+	s.drain()
+	for _, c := range clients {
+		c.ExpectGoAway()
+		c.Close()
+	}
+	if took := time.Since(began); took < spread*8/10 {
+		t.Errorf("all were told within %v", took)
+	}
+	if report := s.mustEnd(); report.Announced != connections || report.ClosedIdle != 0 || report.Forced != 0 {
+		t.Errorf("the report is %+v", report)
+	}
+}
+
 func TestOverHTTP2AnAbortResetsTheStreamAndNotTheConnection(t *testing.T) {
 	ctl := newController(t)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -86,6 +86,7 @@ func TestOverHTTP3TheDecisionIsCountedAndNothingSent(t *testing.T) {
 		"drain":              {(*core.Controller).Drain, "/", core.ReasonDrain},
 		"a sensitive route":  {func(*core.Controller) {}, "/login", core.ReasonRoute},
 		"the handler's word": {func(*core.Controller) {}, "/close-after", core.ReasonHandler},
+		"the handler's own":  {func(*core.Controller) {}, "/close", core.ReasonHandler},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl, err := core.New(core.OnRoutes("/login"), core.Logger(slog.New(slog.DiscardHandler)))
@@ -93,8 +94,11 @@ func TestOverHTTP3TheDecisionIsCountedAndNothingSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			address := serve(t, stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/close-after" {
+				switch r.URL.Path {
+				case "/close-after":
 					core.CloseAfter(r.Context(), core.ReasonHandler)
+				case "/close":
+					w.Header().Set("Connection", "close")
 				}
 				io.WriteString(w, "hello")
 			})))
