@@ -28,6 +28,14 @@ func Duration(target *time.Duration, least, most time.Duration) flag.Value {
 	}, fmt.Sprintf("a duration from %v to %v, such as 20ms", least, most)}
 }
 
+// Share is a number from 0 to 1.
+func Share(target *float64) flag.Value {
+	return &value[float64]{target, func(text string) (float64, bool) {
+		f, err := strconv.ParseFloat(text, 64)
+		return f, err == nil && f >= 0 && f <= 1
+	}, "a number from 0 to 1"}
+}
+
 // OneOf is one of these names.
 func OneOf(target *string, names []string) flag.Value {
 	return &value[string]{target, func(text string) (string, bool) {
