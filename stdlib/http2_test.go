@@ -144,6 +144,22 @@ func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
 	})
 }
 
+// Told before its first request, Go's client comes again, is told again, and in the
+// end fails a request that it has not sent.
+func TestOverHTTP2WhoComesInADrainIsToldWithTheFirstResponse(t *testing.T) {
+	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+		ctl := newController(t)
+		ctl.Drain() // the listener stays open, as in the lame duck
+		_, client := serve(ctl, http.HandlerFunc(hello))
+		client.ExpectOpen()
+		if r := client.Get("/"); r.Body != "hello" {
+			t.Errorf("the response is %+v", r)
+		}
+		client.ExpectGoAway()
+		client.Close()
+	})
+}
+
 func TestOverHTTP2TheDrainEndsWithTheConnections(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
 		s, client := serve(newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))

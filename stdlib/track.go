@@ -84,7 +84,9 @@ func (t *tracker) install(srv *http.Server) error {
 		}
 		r.AnnounceWith(c.Announce)
 		r.http2.Store(c)
-		if r.DrainDue() {
+		// Who comes while the listener is open has nowhere else to go, and is told
+		// with the first response.
+		if t.watching.Load() && r.DrainDue() {
 			r.AnnounceDrain()
 		}
 	})
