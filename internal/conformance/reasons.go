@@ -198,11 +198,6 @@ func (f Framework) testReason(t *testing.T, c reasonCase, p protocol) {
 	if c.keeps.path != "" {
 		client := p.dial(server)
 		defer client.close()
-		if p.http2 && app.Controller.Draining() {
-			// A GOAWAY needs no middleware.
-			mustClose(t, p, client, client.do(c.keeps))
-			return
-		}
 		mustKeep(t, client, client.do(c.keeps))
 		mustKeep(t, client, client.do(c.keeps))
 	}
