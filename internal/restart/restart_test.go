@@ -3,6 +3,7 @@ package restart
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
 // busy is traffic that keeps requests on the wire at any moment.
@@ -222,13 +225,9 @@ func TestARunLeavesNoGoroutineBehind(t *testing.T) {
 			if _, err := Run(t.Context(), traffic); err != nil {
 				t.Fatal(err)
 			}
-			for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					stacks := make([]byte, 1<<20)
-					stacks = stacks[:runtime.Stack(stacks, true)]
-					t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks)
-				}
-			}
+			clienttest.Eventually(t, fmt.Sprintf("%d goroutines, as before", before), func() bool {
+				return runtime.NumGoroutine() <= before
+			})
 		})
 	}
 }
