@@ -173,16 +173,6 @@ func (c *Connection) mustClose() bool {
 	return true
 }
 
-// Mark returns why the connection ends. It is false until a close has been
-// decided; from then on every final response announces.
-func (c *Connection) Mark() (Reason, bool) {
-	i := c.mark()
-	if i == 0 {
-		return "", false
-	}
-	return c.ctl.reason(i), true
-}
-
 // Idle reports whether the connection is open and has no request under way.
 func (c *Connection) Idle() bool { return c.bits.Load()&(bitOpen|bitActive) == bitOpen }
 

@@ -107,3 +107,12 @@ func respond(status int) func(http.ResponseWriter, *http.Request) {
 func (w *fakeWriter) announces() bool {
 	return strings.Join(w.sent["Connection"], ";") == "close"
 }
+
+// Mark returns why the connection ends, and false until that is decided.
+func (c *Connection) Mark() (Reason, bool) {
+	i := c.mark()
+	if i == 0 {
+		return "", false
+	}
+	return c.ctl.reason(i), true
+}

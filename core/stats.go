@@ -41,19 +41,9 @@ func (c *Controller) Stats() Stats {
 	for i, r := range c.reasons {
 		s.Closes[r] = c.closes[i].Load()
 	}
-	var landed uint64
-	for i := range c.shards {
-		// Landed before begun, so that InFlight is never negative.
-		landed += c.shards[i].landed.Load()
-	}
-	for i := range c.shards {
-		shard := &c.shards[i]
-		s.Exchanges += shard.begun.Load()
-		s.Active += int(shard.active.Load())
-		s.Open += int(shard.open.Load())
-		s.Hijacked += int(shard.hijacked.Load())
-	}
-	s.InFlight = int(s.Exchanges - landed)
+	sum := c.counted()
+	s.Exchanges, s.InFlight = sum.begun, sum.inFlight()
+	s.Open, s.Active, s.Hijacked = int(sum.open), int(sum.active), int(sum.hijacked)
 	s.Idle = max(s.Open-s.Active, 0)
 	if len(c.load.signals) > 0 {
 		s.LoadShare = c.load.shareAt(c.now(), c)
@@ -66,14 +56,29 @@ func (c *Controller) Stats() Stats {
 }
 
 func (c *Controller) snapshot() Snapshot {
-	var begun, landed uint64
-	var open int64
+	sum := c.counted()
+	return Snapshot{InFlight: sum.inFlight(), Connections: int(sum.open)}
+}
+
+// counts are the sums of all shards.
+type counts struct {
+	begun, landed          uint64
+	open, active, hijacked int64
+}
+
+func (n counts) inFlight() int { return int(n.begun - n.landed) }
+
+func (c *Controller) counted() (sum counts) {
 	for i := range c.shards {
-		landed += c.shards[i].landed.Load()
+		// Landed before begun, so that no exchange lands before it has begun.
+		sum.landed += c.shards[i].landed.Load()
 	}
 	for i := range c.shards {
-		begun += c.shards[i].begun.Load()
-		open += c.shards[i].open.Load()
+		shard := &c.shards[i]
+		sum.begun += shard.begun.Load()
+		sum.open += shard.open.Load()
+		sum.active += shard.active.Load()
+		sum.hijacked += shard.hijacked.Load()
 	}
-	return Snapshot{InFlight: int(begun - landed), Connections: int(open)}
+	return sum
 }

@@ -17,17 +17,17 @@ import (
 // Requests that no handler sees, such as OPTIONS * and those that net/http
 // answers by itself with a 4xx, see no middleware either.
 func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
-	return middleware(ctl, func(*core.Exchange) {})
+	return middleware(ctl, false)
 }
 
 // Sensitive returns a middleware for one handler or one subtree after whose
 // responses the connection ends, with [core.ReasonRoute]: what [core.OnRoutes]
 // does for patterns. It works below [Middleware] and without it.
 func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
-	return middleware(ctl, (*core.Exchange).Sensitive)
+	return middleware(ctl, true)
 }
 
-func middleware(ctl *core.Controller, begun func(*core.Exchange)) func(http.Handler) http.Handler {
+func middleware(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if ctl == nil {
 			return next
@@ -35,7 +35,9 @@ func middleware(ctl *core.Controller, begun func(*core.Exchange)) func(http.Hand
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r, exchange := ctl.Begin(r)
 			defer exchange.End()
-			begun(exchange)
+			if sensitive {
+				exchange.Sensitive()
+			}
 			next.ServeHTTP(exchange.Writer(w), r)
 		})
 	}
