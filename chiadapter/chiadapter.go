@@ -54,10 +54,15 @@ func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handle
 			if sensitive {
 				exchange.Sensitive()
 			}
-			if route := chi.RouteContext(r.Context()); route != nil {
-				exchange.SetRoute(route.RoutePattern)
+			if found := chi.RouteContext(r.Context()); found != nil {
+				exchange.UseRoute((*route)(found))
 			}
 			next.ServeHTTP(exchange.Writer(w), r)
 		})
 	}
 }
+
+// route is a chi.Context as the core.Route that it is.
+type route chi.Context
+
+func (r *route) Path() string { return (*chi.Context)(r).RoutePattern() }

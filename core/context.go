@@ -25,7 +25,7 @@ func CloseAfter(ctx context.Context, reason Reason) bool {
 		e := found.current.Load()
 		return e != nil && e.state.Load()&stateCommitted == 0
 	case *untracked:
-		found.ask(found.ctl.declared(reason))
+		found.ask(found.controller().declared(reason))
 		return found.state.Load()&stateCommitted == 0
 	}
 	return false

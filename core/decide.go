@@ -12,29 +12,35 @@ import (
 // from 100 to 199 other than 101 is not final and does nothing either (RFC 9110
 // §15.2).
 func (e *Exchange) Commit(h http.Header, status int) {
-	if status < 200 && status != http.StatusSwitchingProtocols || e.ctl == nil || e.owner != nil {
+	if status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
-	if e.state.Load()&stateCommitted != 0 || e.state.Or(stateCommitted)&stateCommitted != 0 {
+	c := e.controller()
+	if c == nil || e.owner() != nil || e.add(stateCommitted)&stateCommitted != 0 {
 		return
 	}
+	e.settle(c, h, status)
+}
+
+// settle is what the first Commit does, or End in its place.
+func (e *Exchange) settle(c *Controller, h http.Header, status int) {
 	if status == http.StatusSwitchingProtocols {
 		return // the connection is no longer HTTP's to end
 	}
 	if e.request.Close {
-		e.clientClose(h)
+		e.clientClose(c, h)
 		return
 	}
-	if reason := e.decide(h, status); reason != 0 {
-		e.announce(h, reason)
+	if reason := e.decide(c, h, status); reason != 0 {
+		e.announce(c, h, reason)
 	}
 }
 
 // clientClose is the client's own word: Connection: close in its request, or
 // HTTP/1.0 without keep-alive. net/http closes then, and says so to HTTP/1.1.
-func (e *Exchange) clientClose(h http.Header) {
+func (e *Exchange) clientClose(c *Controller, h http.Header) {
 	if e.conn == nil || e.conn.set(bitClientClose)&bitClientClose == 0 {
-		e.ctl.clientInitiated.Add(1)
+		c.clientInitiated.Add(1)
 	}
 	if connectionHeader(h) != nil {
 		setClose(h)
@@ -43,8 +49,8 @@ func (e *Exchange) clientClose(h http.Header) {
 
 // decide asks the rules in their order and returns the reason of the first that
 // wants the connection to end, 0 if none does.
-func (e *Exchange) decide(h http.Header, status int) reasonIndex {
-	c, conn := e.ctl, e.conn
+func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex {
+	conn := e.conn
 	if conn != nil {
 		if mark := conn.mark(); mark != 0 {
 			return mark
@@ -57,7 +63,7 @@ func (e *Exchange) decide(h http.Header, status int) reasonIndex {
 			c.flag.refreshAt(c, now)
 		}
 	}
-	if c.drainSince() != 0 && e.drains(now) {
+	if c.drainSince() != 0 && e.drains(c, now) {
 		return drainIndex
 	}
 	if asked := e.askedFor(); asked != 0 {
@@ -84,21 +90,21 @@ func (e *Exchange) decide(h http.Header, status int) reasonIndex {
 		}
 	}
 	if c.needsClock || c.maxRequests > 0 {
-		return e.decideVoluntary(now, pattern)
+		return e.decideVoluntary(c, now, pattern)
 	}
 	return 0
 }
 
 // decideVoluntary asks the rules that Exempt keeps off and the budget caps.
-func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
-	c, conn := e.ctl, e.conn
+func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) reasonIndex {
+	conn := e.conn
 	var reason reasonIndex
 	switch {
 	case conn != nil && c.maxAge > 0 && conn.tooOld(now):
 		reason = ageIndex
 	case conn != nil && c.maxRequests > 0 && conn.usedUp():
 		reason = requestsIndex
-	case len(c.signals) > 0 && e.overloaded(now):
+	case len(c.signals) > 0 && e.overloaded(c, now):
 		reason = loadIndex
 	default:
 		return 0
@@ -109,7 +115,7 @@ func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
 	if now == 0 {
 		now = c.now()
 	}
-	if !e.allowed(reason, now) {
+	if !e.allowed(c, reason, now) {
 		c.heldBack.Add(1)
 		return 0
 	}
@@ -118,8 +124,7 @@ func (e *Exchange) decideVoluntary(now int64, pattern string) reasonIndex {
 
 // allowed takes a voluntary close from the budget; one for load has to be within
 // the load rule's own restraint as well.
-func (e *Exchange) allowed(reason reasonIndex, now int64) bool {
-	c := e.ctl
+func (e *Exchange) allowed(c *Controller, reason reasonIndex, now int64) bool {
 	switch {
 	case reason != loadIndex:
 		return c.budget.take(now)
@@ -129,34 +134,33 @@ func (e *Exchange) allowed(reason reasonIndex, now int64) bool {
 	return c.load.restraint.take(now, e.conn.opened, &c.budget)
 }
 
-func (e *Exchange) drains(now int64) bool {
-	c := e.ctl
+func (e *Exchange) drains(c *Controller, now int64) bool {
 	if c.spread == 0 {
 		return true
 	}
 	if now == 0 {
 		now = c.now()
 	}
-	return e.lot().float() < c.drainShare(now)
+	return e.lot(c).float() < c.drainShare(now)
 }
 
-func (e *Exchange) overloaded(now int64) bool {
-	load := &e.ctl.load
-	share := load.shareAt(now, e.ctl)
+func (e *Exchange) overloaded(c *Controller, now int64) bool {
+	load := &c.load
+	share := load.shareAt(now, c)
 	if share <= 0 || e.conn != nil && e.conn.age(now) < minLoadAge {
 		return false
 	}
-	return load.lotOf(e.lot()).float() < share
+	return load.lotOf(e.lot(c)).float() < share
 }
 
 // lot is the connection's, so that a share of the connections goes and not a
 // share of the responses, which would take the busiest first. Without a record
 // there is nothing to remember it on.
-func (e *Exchange) lot() lot {
+func (e *Exchange) lot(c *Controller) lot {
 	if e.conn != nil {
 		return e.conn.lot
 	}
-	return e.ctl.lots.draw()
+	return c.lots.draw()
 }
 
 func (e *Exchange) askedFor() reasonIndex {
@@ -180,7 +184,7 @@ func (s *patternSet) exempts(pattern string, r *http.Request) bool {
 }
 
 // announce marks the connection and tells the client.
-func (e *Exchange) announce(h http.Header, reason reasonIndex) {
+func (e *Exchange) announce(c *Controller, h http.Header, reason reasonIndex) {
 	if e.conn != nil && e.conn.tell != nil {
 		deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
 		e.conn.announce(reason)
@@ -191,7 +195,7 @@ func (e *Exchange) announce(h http.Header, reason reasonIndex) {
 	} else {
 		deleteConnection(h) // RFC 9114 §4.2: it would make the response malformed
 	}
-	c, conn := e.ctl, e.conn
+	conn := e.conn
 	if conn == nil {
 		c.closes[reason-1].Add(1)
 		return

@@ -27,16 +27,30 @@ import (
 // The methods are for the goroutine that serves the request. Costs are given in
 // the README's figures; an exchange that keeps its connection is one allocation.
 type Exchange struct {
-	ctl     *Controller
-	conn    *Connection // nil without a record
-	owner   *Exchange   // the outer exchange of a nested one
+	conn    *Connection // nil without a record, and of a nested exchange
 	request *http.Request
-	body    io.Reader      // HTTP/1: the request's, as net/http made it
-	stream  headerIdentity // 0 on HTTP/1
-	route   func() string
-	pattern string      // where route is nil
-	writer  http1Writer // or, converted, http2Writer
+	below   http.ResponseWriter // what Writer was given
+	route   Route
+	more    *more
 	state   atomic.Uint32
+}
+
+// more is what most exchanges do without. It is allocated together with its
+// Exchange, which is kept at 64 bytes because allocating it is what costs most.
+type more struct {
+	ctl    *Controller    // where conn is nil
+	owner  *Exchange      // the outer exchange of a nested one
+	body   io.Reader      // HTTP/1: the request's, as net/http made it
+	stream headerIdentity // HTTP/2
+}
+
+func newExchange(r *http.Request, m more) *Exchange {
+	e := &struct {
+		Exchange
+		more
+	}{more: m}
+	e.request, e.Exchange.more = r, &e.more
+	return &e.Exchange
 }
 
 const (
@@ -46,6 +60,35 @@ const (
 	statePostponed
 	stateLanded // no longer counted as in flight
 )
+
+// add sets bits of the state and returns what it was before.
+func (e *Exchange) add(bits uint32) (before uint32) {
+	for {
+		before = e.state.Load()
+		if before&bits == bits || e.state.CompareAndSwap(before, before|bits) {
+			return before
+		}
+	}
+}
+
+// controller returns nil for an exchange that a nil Controller began.
+func (e *Exchange) controller() *Controller {
+	switch {
+	case e.conn != nil:
+		return e.conn.ctl
+	case e.more != nil:
+		return e.more.ctl
+	}
+	return nil
+}
+
+// owner returns the outer exchange, nil where the exchange is not nested.
+func (e *Exchange) owner() *Exchange {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.owner
+}
 
 // Begin starts an exchange. The request it returns is the one to hand on: it is
 // the same one where the connection has a record, and a copy that knows the
@@ -61,8 +104,8 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 			return r, found.begin(r)
 		}
 	case *untracked:
-		if found.ctl == c && found.state.Load()&stateEnded == 0 {
-			return r, &Exchange{ctl: c, owner: &found.Exchange, request: r}
+		if found.controller() == c && found.state.Load()&stateEnded == 0 {
+			return r, newExchange(r, more{ctl: c, owner: &found.Exchange})
 		}
 	}
 	return c.beginUntracked(r)
@@ -73,13 +116,19 @@ func (c *Connection) begin(r *http.Request) *Exchange {
 		return c.beginStream(r)
 	}
 	if outer := c.current.Load(); outer != nil && outer.request.Context().Err() == nil {
-		return &Exchange{ctl: c.ctl, owner: outer, request: r}
+		return newExchange(r, more{ctl: c.ctl, owner: outer})
 	}
 	// An exchange whose context is done was given up by a handler above it,
 	// such as http.TimeoutHandler; this is the connection's next request.
-	e := &Exchange{ctl: c.ctl, conn: c, request: r, body: r.Body}
+	var e *Exchange
+	if r.Body == nil || r.Body == http.NoBody {
+		e = &Exchange{request: r}
+	} else {
+		e = newExchange(r, more{body: r.Body})
+	}
+	e.conn = c
 	c.current.Store(e)
-	e.takeOff()
+	c.takeOff()
 	return e
 }
 
@@ -93,38 +142,50 @@ func identify(r *http.Request) headerIdentity {
 
 func (c *Connection) beginStream(r *http.Request) *Exchange {
 	c.set(bitHTTP2)
-	e := &Exchange{ctl: c.ctl, conn: c, request: r, stream: identify(r)}
+	e := newExchange(r, more{ctl: c.ctl, stream: identify(r)})
 	s := c.sharedRecord()
 	s.mu.Lock()
-	if outer := s.streams[e.stream]; outer != nil {
-		e.conn, e.owner = nil, outer
-	} else {
-		if s.streams == nil {
-			s.streams = make(map[headerIdentity]*Exchange)
-		}
-		s.streams[e.stream] = e
+	defer s.mu.Unlock()
+	if outer := s.streams[e.more.stream]; outer != nil {
+		e.more.owner = outer
+		return e
 	}
-	s.mu.Unlock()
-	if e.owner == nil {
-		e.takeOff()
+	if s.streams == nil {
+		s.streams = make(map[headerIdentity]*Exchange)
 	}
+	s.streams[e.more.stream] = e
+	e.conn = c
+	c.takeOff()
 	return e
 }
 
-func (e *Exchange) takeOff() {
-	e.ctl.shard(e.conn).begun.Add(1)
-	if e.conn != nil && e.ctl.maxRequests > 0 {
-		e.conn.requests.Add(1)
+func (c *Connection) takeOff() {
+	c.ctl.shard(c).begun.Add(1)
+	if c.ctl.maxRequests > 0 {
+		c.requests.Add(1)
 	}
 }
 
 // leaveFlight stops counting the exchange as in flight: it has ended, or it is
 // hijacked or a stream and may last as long as its connection.
 func (e *Exchange) leaveFlight() {
-	if e.state.Or(stateLanded)&stateLanded == 0 {
-		e.ctl.shard(e.conn).landed.Add(1)
+	if e.add(stateLanded)&stateLanded == 0 {
+		e.controller().shard(e.conn).landed.Add(1)
 	}
 }
+
+// Route tells the pattern under which a router has registered what serves a
+// request, in the router's own syntax. The method has the name that echo gave it,
+// so that an echo.Context is a Route.
+type Route interface{ Path() string }
+
+type routeFunc func() string
+
+func (f routeFunc) Path() string { return f() }
+
+type knownRoute string
+
+func (r knownRoute) Path() string { return string(r) }
 
 // SetRoute gives the router's own pattern of the route that serves the request,
 // which [OnRoutes] and [Exempt] match. It is asked at most once, at the commit
@@ -133,42 +194,41 @@ func (e *Exchange) leaveFlight() {
 // the request's Pattern field is used, which http.ServeMux sets.
 //
 // An empty pattern means that no route was found. The innermost exchange wins.
+// A nil function changes nothing.
 func (e *Exchange) SetRoute(pattern func() string) {
-	if e.owner != nil {
-		e.owner.SetRoute(pattern)
+	if pattern != nil {
+		e.UseRoute(routeFunc(pattern))
 	}
-	e.route = pattern
 }
 
-// SetPattern is [Exchange.SetRoute] for a router that knows the pattern before
-// the handler runs. It spares the function.
-func (e *Exchange) SetPattern(pattern string) {
-	if e.owner != nil {
-		e.owner.SetPattern(pattern)
-		return
+// UseRoute is [Exchange.SetRoute] for a router whose own context knows the
+// pattern. It spares the allocation of a function.
+func (e *Exchange) UseRoute(route Route) {
+	if owner := e.owner(); owner != nil {
+		owner.UseRoute(route)
 	}
-	e.route, e.pattern = nil, pattern
+	e.route = route
 }
 
 // Sensitive ends the connection after this response, with [ReasonRoute]: what
 // the adapters' Sensitive middleware calls.
 func (e *Exchange) Sensitive() {
-	if e.owner != nil {
-		e.owner.Sensitive()
+	if owner := e.owner(); owner != nil {
+		owner.Sensitive()
 		return
 	}
-	e.state.Or(stateSensitive)
+	e.add(stateSensitive)
 }
 
 // Postpone says that the response will be written after the middleware has
 // returned, as echo's error handler does. End then takes no decision; the
 // [Exchange.Writer] takes it when the response is written.
 func (e *Exchange) Postpone() {
-	if e.owner != nil {
-		e.owner.Postpone()
+	if owner := e.owner(); owner != nil {
+		owner.Postpone()
 		return
 	}
-	e.state.Or(statePostponed)
+	e.add(statePostponed)
 }
 
 // End ends the exchange. It is to be deferred, so that a panic leaves no count
@@ -176,38 +236,43 @@ func (e *Exchange) Postpone() {
 // point, since net/http writes the header right after. Calling it again does
 // nothing.
 func (e *Exchange) End() {
-	if e.ctl == nil {
+	c := e.controller()
+	if c == nil {
 		return
 	}
-	if e.owner != nil {
-		e.owner.freezeRoute(e)
+	if owner := e.owner(); owner != nil {
+		owner.freezeRoute(c, e)
 		return
 	}
-	if e.writer.exchange != nil && e.state.Load()&statePostponed == 0 {
-		e.writer.commit()
+	bits := uint32(stateEnded | stateLanded)
+	if e.below != nil && e.state.Load()&statePostponed == 0 {
+		bits |= stateCommitted
 	}
-	before := e.state.Or(stateEnded | stateLanded)
+	before := e.add(bits)
 	if before&stateEnded != 0 {
 		return
 	}
+	if bits&^before&stateCommitted != 0 {
+		e.settle(c, e.below.Header(), http.StatusOK)
+	}
 	if before&stateLanded == 0 {
-		e.ctl.shard(e.conn).landed.Add(1)
+		c.shard(e.conn).landed.Add(1)
 	}
 	if e.conn == nil {
 		untrackedOf(e).end()
 		return
 	}
-	if e.ctl.drainSince() != 0 && !e.conn.Hijacked() {
+	if c.drainSince() != 0 && !e.conn.Hijacked() {
 		e.conn.served.Add(1)
 	}
 	e.conn.end(e)
 }
 
 func (c *Connection) end(e *Exchange) {
-	if e.stream != 0 {
+	if e.more != nil && e.more.stream != 0 {
 		s := c.shared.Load()
 		s.mu.Lock()
-		delete(s.streams, e.stream)
+		delete(s.streams, e.more.stream)
 		s.mu.Unlock()
 		return
 	}
@@ -228,33 +293,28 @@ func (c *Connection) end(e *Exchange) {
 // place, nor a body in chunks: both could wait, the latter for the next chunk's
 // header. Nor one that the client holds back: that would send 100 Continue.
 func (e *Exchange) bodyRead() bool {
-	if e.body == nil || e.body == http.NoBody {
+	if e.more == nil {
 		return true
 	}
 	if e.request.Header["Expect"] != nil || e.request.ContentLength < 0 {
 		return false
 	}
-	_, err := e.body.Read(nil)
+	_, err := e.more.body.Read(nil)
 	return err != nil
 }
 
 // freezeRoute asks for the route that a nested exchange gave while that still can
 // be answered.
-func (e *Exchange) freezeRoute(nested *Exchange) {
-	if e.route == nil || nested.route == nil || e.state.Load()&stateCommitted != 0 || !e.ctl.needsRoute {
-		return
+func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
+	if e.route != nil && nested.route != nil && e.state.Load()&stateCommitted == 0 && c.needsRoute {
+		e.UseRoute(knownRoute(e.route.Path()))
 	}
-	e.SetPattern(e.route())
 }
 
 // routePattern returns the router's pattern of the route that serves the request.
 func (e *Exchange) routePattern() string {
-	switch {
-	case e.route != nil:
-		return e.route()
-	case e.pattern != "":
-		return e.pattern
-	default:
-		return e.request.Pattern
+	if e.route != nil {
+		return e.route.Path()
 	}
+	return e.request.Pattern
 }

@@ -67,7 +67,7 @@ func TestTheInnermostRouteWins(t *testing.T) {
 	}
 	for name, innermost := range map[string]func(*Exchange){
 		"a function": route("/users/:id"),
-		"a string":   func(e *Exchange) { e.SetPattern("/users/:id") },
+		"a router":   func(e *Exchange) { e.UseRoute(knownRoute("/users/:id")) },
 	} {
 		w := exchange(c, requestOn(openConnection(c), "/api/users/7"), twice(c, route("/api/*"), twice(c, innermost, nothing)))
 		if !w.announces() {

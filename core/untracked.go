@@ -11,6 +11,7 @@ import (
 // CloseAfter and Leaving find it.
 type untracked struct {
 	Exchange
+	more
 	context.Context
 	asked  atomic.Uint32 // CloseAfter's reasonIndex
 	leaver atomic.Pointer[leaver]
@@ -22,11 +23,11 @@ func (c *Controller) beginUntracked(r *http.Request) (*http.Request, *Exchange) 
 			"age and request count can not end it, and a share of the load or of a spread drain falls on responses; " +
 			"give the server to stdlib.Track or stdlib.Serve. This is said once; Stats counts them")
 	})
-	u := &untracked{Context: r.Context()}
-	u.ctl = c
+	u := &untracked{more: more{ctl: c}, Context: r.Context()}
+	u.Exchange.more = &u.more
 	u.request = r.WithContext(u)
 	c.untracked.Add(1)
-	u.takeOff()
+	c.shard(nil).begun.Add(1)
 	return u.request, &u.Exchange
 }
 
@@ -44,20 +45,20 @@ func (u *untracked) ask(i reasonIndex) { u.asked.CompareAndSwap(0, uint32(i)) }
 func (u *untracked) leaving() <-chan struct{} {
 	l := u.leaver.Load()
 	if l == nil {
-		l = u.ctl.leavers.add(u.ctl.lots.draw())
+		l = u.controller().leavers.add(u.ctl.lots.draw())
 		if !u.leaver.CompareAndSwap(nil, l) {
-			u.ctl.leavers.remove(l)
+			u.controller().leavers.remove(l)
 			l = u.leaver.Load()
 		}
 	}
 	if u.state.Load()&stateEnded != 0 {
-		u.ctl.leavers.remove(l)
+		u.controller().leavers.remove(l)
 	}
 	return l.channel
 }
 
 func (u *untracked) end() {
 	if l := u.leaver.Load(); l != nil {
-		u.ctl.leavers.remove(l)
+		u.controller().leavers.remove(l)
 	}
 }

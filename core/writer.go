@@ -17,21 +17,22 @@ import (
 // It must be called at most once. On a nested exchange it returns w itself. For
 // net/http's own writers it does not allocate.
 func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
-	if e.ctl == nil || e.owner != nil {
+	c := e.controller()
+	if c == nil || e.owner() != nil {
 		return w
 	}
 	if _, ok := w.(unwrapper); ok {
-		if outer := e.ctl.exchangeOf(w); outer != nil {
-			e.nestIn(outer)
+		if outer := c.exchangeOf(w); outer != nil {
+			e.nestIn(c, outer)
 			return w
 		}
 	}
-	e.writer = http1Writer{anyWriter{w, e}}
+	e.below = w
 	if _, ok := w.(http1Shape); ok && !canPush(w) {
-		return &e.writer
+		return http1Writer{(*anyWriter)(e)}
 	}
 	if _, ok := w.(http2Shape); ok && !canHijackOrReadFrom(w) {
-		return (*http2Writer)(&e.writer)
+		return http2Writer{(*anyWriter)(e)}
 	}
 	return e.wrapOdd(w)
 }
@@ -82,36 +83,37 @@ func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
 	for {
 		var e *Exchange
 		switch t := w.(type) {
-		case *http1Writer:
-			e = t.exchange
-		case *http2Writer:
-			e = t.exchange
+		case http1Writer:
+			e = (*Exchange)(t.anyWriter)
+		case http2Writer:
+			e = (*Exchange)(t.anyWriter)
 		case unwrapper:
 			w = t.Unwrap()
 			continue
 		default:
 			return nil
 		}
-		if e.ctl == c {
+		if e.controller() == c {
 			return e
 		}
-		w = e.writer.ResponseWriter
+		w = e.below
 	}
 }
 
 // nestIn makes an exchange that had begun on its own a nested one.
-func (e *Exchange) nestIn(outer *Exchange) {
-	s := e.ctl.shard(e.conn)
-	s.begun.Add(^uint64(0))
+func (e *Exchange) nestIn(c *Controller, outer *Exchange) {
+	c.shard(e.conn).begun.Add(^uint64(0))
 	if e.conn != nil {
-		e.conn.requests.Add(^uint32(0))
+		if c.maxRequests > 0 {
+			e.conn.requests.Add(^uint32(0))
+		}
 		e.conn.end(e)
 	} else {
-		e.ctl.untracked.Add(^uint64(0))
+		c.untracked.Add(^uint64(0))
 	}
-	e.conn, e.owner = nil, outer
+	e.conn, e.more = nil, &more{ctl: c, owner: outer}
 	if e.route != nil {
-		outer.SetRoute(e.route)
+		outer.UseRoute(e.route)
 	}
 	if e.state.Load()&stateSensitive != 0 {
 		outer.Sensitive()

@@ -8,93 +8,95 @@ import (
 	"time"
 )
 
-// anyWriter is what net/http's two writers have in common. It lives inside its
-// Exchange. Its type assertions hold because Exchange.Writer made them before.
-type anyWriter struct {
-	http.ResponseWriter
-	exchange *Exchange
-}
+// anyWriter is what net/http's two writers have in common. It is the Exchange
+// itself, so that it costs no allocation. Its type assertions hold because
+// Exchange.Writer made them before.
+type anyWriter Exchange
 
-func (w *anyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *anyWriter) exchange() *Exchange { return (*Exchange)(w) }
+
+func (w *anyWriter) Unwrap() http.ResponseWriter { return w.below }
+
+func (w *anyWriter) Header() http.Header { return w.below.Header() }
 
 // commit is for the first byte or flush of a response without WriteHeader.
 func (w *anyWriter) commit() {
-	if w.exchange.state.Load()&stateCommitted == 0 {
-		w.exchange.Commit(w.Header(), http.StatusOK)
+	if w.state.Load()&stateCommitted == 0 {
+		w.exchange().Commit(w.Header(), http.StatusOK)
 	}
 }
 
 func (w *anyWriter) WriteHeader(status int) {
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		withoutConnection(w.Header(), func() { w.ResponseWriter.WriteHeader(status) })
+		withoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
 		return
 	}
-	w.exchange.Commit(w.Header(), status)
-	w.ResponseWriter.WriteHeader(status)
+	w.exchange().Commit(w.Header(), status)
+	w.below.WriteHeader(status)
 }
 
 func (w *anyWriter) Write(p []byte) (int, error) {
 	w.commit()
-	return w.ResponseWriter.Write(p)
+	return w.below.Write(p)
 }
 
 func (w *anyWriter) WriteString(s string) (int, error) {
 	w.commit()
-	return w.ResponseWriter.(io.StringWriter).WriteString(s)
+	return w.below.(io.StringWriter).WriteString(s)
 }
 
 func (w *anyWriter) Flush() {
 	w.commit()
-	w.ResponseWriter.(http.Flusher).Flush()
+	w.below.(http.Flusher).Flush()
 }
 
 func (w *anyWriter) FlushError() error {
 	w.commit()
-	return w.ResponseWriter.(anyShape).FlushError()
+	return w.below.(anyShape).FlushError()
 }
 
 func (w *anyWriter) CloseNotify() <-chan bool {
-	return w.ResponseWriter.(anyShape).CloseNotify()
+	return w.below.(anyShape).CloseNotify()
 }
 
 func (w *anyWriter) SetReadDeadline(t time.Time) error {
-	return w.ResponseWriter.(anyShape).SetReadDeadline(t)
+	return w.below.(anyShape).SetReadDeadline(t)
 }
 
 func (w *anyWriter) SetWriteDeadline(t time.Time) error {
-	return w.ResponseWriter.(anyShape).SetWriteDeadline(t)
+	return w.below.(anyShape).SetWriteDeadline(t)
 }
 
 func (w *anyWriter) EnableFullDuplex() error {
-	return w.ResponseWriter.(anyShape).EnableFullDuplex()
+	return w.below.(anyShape).EnableFullDuplex()
 }
 
 // http1Writer is for net/http's HTTP/1 writer.
-type http1Writer struct{ anyWriter }
+type http1Writer struct{ *anyWriter }
 
-func (w *http1Writer) ReadFrom(src io.Reader) (int64, error) {
+func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
-	return w.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
+	return w.below.(io.ReaderFrom).ReadFrom(src)
 }
 
-func (w *http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+func (w http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.below.(http.Hijacker).Hijack()
 	if err == nil {
-		w.exchange.hijacked()
+		w.exchange().hijacked()
 	}
 	return conn, rw, err
 }
 
 // http2Writer is for net/http's HTTP/2 writer.
-type http2Writer struct{ anyWriter }
+type http2Writer struct{ *anyWriter }
 
-func (w *http2Writer) Push(target string, opts *http.PushOptions) error {
-	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+func (w http2Writer) Push(target string, opts *http.PushOptions) error {
+	return w.below.(http.Pusher).Push(target, opts)
 }
 
 // hijacked takes the exchange out of HTTP: nothing is announced any more.
 func (e *Exchange) hijacked() {
-	e.state.Or(stateCommitted)
+	e.add(stateCommitted)
 	e.leaveFlight()
 }
 

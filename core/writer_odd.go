@@ -12,7 +12,7 @@ import (
 // wrapOdd wraps a writer that is none of net/http's own, such as another
 // middleware's, at the price of several allocations.
 func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
-	own := &e.writer.anyWriter
+	own := (*anyWriter)(e)
 	return httpsnoop.Wrap(w, httpsnoop.Hooks{
 		WriteHeader: func(httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc { return own.WriteHeader },
 		Write:       func(httpsnoop.WriteFunc) httpsnoop.WriteFunc { return own.Write },

@@ -55,7 +55,7 @@ type Config struct {
 // With a nil ctl it returns the next handler unchanged. It costs two allocations
 // per request, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
-	return Config{Controller: ctl}.middleware()
+	return (&Config{Controller: ctl}).middleware()
 }
 
 // MiddlewareWithConfig is Middleware with a Skipper. Unlike those of echo it
@@ -78,10 +78,11 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 // above it, but the rules apply to its routes all the same. A group without a
 // prefix is the wrong place: echo runs its middleware for every 404, too.
 func Sensitive(ctl *core.Controller) echo.MiddlewareFunc {
-	return Config{Controller: ctl, sensitive: true}.middleware()
+	return (&Config{Controller: ctl, sensitive: true}).middleware()
 }
 
-func (config Config) middleware() echo.MiddlewareFunc {
+// middleware takes a pointer because echo makes a closure of it for each request.
+func (config *Config) middleware() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if config.Controller == nil {
 			return next
@@ -95,17 +96,13 @@ func (config Config) middleware() echo.MiddlewareFunc {
 	}
 }
 
-func (config Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
+func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 	r, exchange := config.Controller.Begin(c.Request())
 	defer exchange.End()
 	if config.sensitive {
 		exchange.Sensitive()
 	}
-	if path := c.Path(); path != "" {
-		exchange.SetPattern(path)
-	} else {
-		exchange.SetRoute(c.Path) // Pre comes before the router
-	}
+	exchange.UseRoute(c)
 	c.SetRequest(r)
 	response := c.Response()
 	// The writer stays when the middleware returns: echo's error handler writes

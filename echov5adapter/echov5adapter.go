@@ -48,7 +48,7 @@ type Config struct {
 // With a nil ctl it returns the next handler unchanged. It costs one allocation
 // per request, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
-	return Config{Controller: ctl}.middleware()
+	return (&Config{Controller: ctl}).middleware()
 }
 
 // MiddlewareWithConfig is Middleware with a Skipper. Unlike those of echo it
@@ -71,10 +71,10 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 // above it, but the rules apply to its routes all the same. A group without a
 // prefix is the wrong place: echo runs its middleware for every 404, too.
 func Sensitive(ctl *core.Controller) echo.MiddlewareFunc {
-	return Config{Controller: ctl, sensitive: true}.middleware()
+	return (&Config{Controller: ctl, sensitive: true}).middleware()
 }
 
-func (config Config) middleware() echo.MiddlewareFunc {
+func (config *Config) middleware() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if config.Controller == nil {
 			return next
@@ -88,17 +88,13 @@ func (config Config) middleware() echo.MiddlewareFunc {
 	}
 }
 
-func (config Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) {
+func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) {
 	r, exchange := config.Controller.Begin(c.Request())
 	defer exchange.End()
 	if config.sensitive {
 		exchange.Sensitive()
 	}
-	if path := c.Path(); path != "" {
-		exchange.SetPattern(path)
-	} else {
-		exchange.SetRoute(c.Path) // Pre comes before the router
-	}
+	exchange.UseRoute(c)
 	c.SetRequest(r)
 	// The writer goes below echo's own, where nothing that other middleware
 	// does to c.Response reaches it, and stays when the middleware returns:

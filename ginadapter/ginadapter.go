@@ -62,7 +62,7 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		if sensitive {
 			exchange.Sensitive()
 		}
-		exchange.SetPattern(c.FullPath())
+		exchange.UseRoute((*route)(c))
 		c.Request = r
 		// The writer stays when the middleware returns: gin writes the body of
 		// its 404 through it, and Recovery above us its 500.
@@ -85,6 +85,11 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		returned = true
 	}
 }
+
+// route is a gin.Context as the core.Route that it is.
+type route gin.Context
+
+func (r *route) Path() string { return (*gin.Context)(r).FullPath() }
 
 // writer commits where gin's writer would write the header: gin's WriteHeader
 // only records a status, and its methods call each other on the inner writer.
