@@ -84,10 +84,8 @@ func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex 
 			return m.reason
 		}
 	}
-	if c.statuses != nil {
-		if _, ok := c.statuses[status]; ok {
-			return statusIndex
-		}
+	if c.statuses.has(status) {
+		return statusIndex
 	}
 	if c.needsClock || c.maxRequests > 0 {
 		return e.decideVoluntary(c, now, pattern)

@@ -25,7 +25,7 @@ type config struct {
 	exempt      patternSet
 	maxAge      time.Duration
 	maxRequests int
-	statuses    map[int]struct{}
+	statuses    statusSet
 	matches     []match
 	signals     []Signal
 	flags       []func() bool
@@ -121,10 +121,7 @@ func OnStatus(codes ...int) Option {
 			if code < 200 || code > 599 {
 				return fmt.Errorf("OnStatus: %d is not allowed; a final status code is from 200 to 599", code)
 			}
-			if c.statuses == nil {
-				c.statuses = make(map[int]struct{})
-			}
-			c.statuses[code] = struct{}{}
+			c.statuses.add(code)
 		}
 		return nil
 	}
