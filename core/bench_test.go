@@ -135,7 +135,7 @@ func BenchmarkDecisionCost(b *testing.B) {
 		b.Run(fmt.Sprintf("patterns=%d", n), func(b *testing.B) {
 			patterns := make([]string, n)
 			for i := range patterns {
-				patterns[i] = fmt.Sprintf("/api/v%04d/{id}", i) // as long as the request's /api/users
+				patterns[i] = fmt.Sprintf("/api/u%04d/{id}", i) // as long as the request's /api/users, and begins like it
 			}
 			ctl, err := core.New(core.OnRoutes(patterns...))
 			if err != nil {

@@ -23,7 +23,7 @@ type patternSet struct {
 
 type patternNode struct {
 	literal map[string]*patternNode
-	lengths uint64       // of the literals, modulo 64: most segments need no look-up
+	looks   uint64       // of the literals: most segments need no look-up
 	any     *patternNode // {name}
 	here    conditions   // the pattern ends with this segment
 	slash   conditions   // it ends with a slash after this segment: /{$}
@@ -143,11 +143,23 @@ func (n *patternNode) child(segment string) *patternNode {
 	}
 	c := new(patternNode)
 	n.literal[segment] = c
-	n.lengths |= lengthBit(segment)
+	n.looks |= look(segment)
 	return c
 }
 
-func lengthBit(segment string) uint64 { return 1 << (len(segment) % 64) }
+// look returns one of 64 bits for what is seen of a segment at once: its length
+// and its first byte.
+func look(segment string) uint64 {
+	if segment == "" {
+		return 0
+	}
+	return 1 << ((len(segment)<<3 ^ int(segment[0])) % 64)
+}
+
+// misses reports that no pattern below n begins with the segment.
+func (n *patternNode) misses(segment string) bool {
+	return n.looks&look(segment) == 0 && n.any == nil && n.below == nil && n.slash == nil && n.here == nil
+}
 
 func (cs *conditions) add(c condition) error {
 	if slices.Contains(*cs, c) {
@@ -205,6 +217,9 @@ func (s *patternSet) matchRoute(route string, r *http.Request) bool {
 // matchPath reports whether the request's path is one of the set. Unless it is
 // exact a trailing slash makes no difference.
 func (s *patternSet) matchPath(r *http.Request, exact bool) bool {
+	if first, clean := firstSegment(r.URL.Path); clean && r.URL.RawPath == "" && s.tree.misses(first) {
+		return false
+	}
 	if s.tree.match(cleanPath(r.URL.Path), r, pathView, exact) {
 		return true
 	}
@@ -229,7 +244,7 @@ func (n *patternNode) match(rest string, r *http.Request, view view, exact bool)
 	if view == escapedView {
 		segment = unescapeSegment(segment)
 	}
-	if n.lengths&lengthBit(segment) != 0 {
+	if n.looks&look(segment) != 0 {
 		if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, exact) {
 			return true
 		}
@@ -259,7 +274,7 @@ func cleanPath(p string) string {
 	if p == "" || p == "/" {
 		return ""
 	}
-	if looksClean(p) {
+	if _, clean := firstSegment(p); clean {
 		return p[1:]
 	}
 	cleaned := path.Clean("/" + p)
@@ -269,17 +284,25 @@ func cleanPath(p string) string {
 	return cleaned[1:]
 }
 
-// looksClean finds what may need cleaning in one pass, which is faster for paths
-// than two searches by package strings.
-func looksClean(p string) bool {
-	slash := true
-	for i := 1; i < len(p); i++ {
-		if slash && (p[i] == '/' || p[i] == '.') {
-			return false
-		}
-		slash = p[i] == '/'
+// firstSegment returns the segment behind the first slash, and whether the path is
+// as cleaning would leave it. One pass is faster than searches by package strings.
+func firstSegment(p string) (segment string, clean bool) {
+	if p == "" || p[0] != '/' {
+		return "", false
 	}
-	return p[0] == '/'
+	end := len(p)
+	for i := 1; i < len(p); i++ {
+		if p[i] > '/' {
+			continue
+		}
+		switch {
+		case (p[i] == '/' || p[i] == '.') && p[i-1] == '/':
+			return "", false
+		case p[i] == '/' && end == len(p):
+			end = i
+		}
+	}
+	return p[1:end], true
 }
 
 func unescapeSegment(s string) string {
