@@ -55,14 +55,28 @@ function sessionOf(worker) {
   return sessions[n]
 }
 
-function byHTTP2(id, worker) {
+// A request whose body has not begun to leave when GOAWAY comes is sent again:
+// REFUSED_STREAM says that nobody has processed it (RFC 9113 §8.7).
+async function byHTTP2(id, worker) {
+  for (;;) {
+    const answer = await once(id, worker)
+    if (answer) return answer
+  }
+}
+
+// once resolves to nothing where the request was not sent.
+function once(id, worker) {
   return new Promise((resolve, reject) => {
     const stream = sessionOf(worker).request({ ':method': 'POST', 'x-request-id': id })
     let status
     let answer = ''
     stream.on('response', (headers) => { status = headers[':status'] })
     stream.on('data', (chunk) => { answer += chunk })
-    stream.on('error', reject)
+    stream.on('error', (error) => {
+      const refused = stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM
+      if (refused && !stream.writableFinished) resolve()
+      else reject(error)
+    })
     stream.on('close', () => {
       if (status === undefined) reject(new Error('closed without an answer'))
       resolve({ status, answer })
