@@ -12,8 +12,9 @@ import (
 
 // traffic is a kept connection to a server of its own, with requests under way.
 type traffic struct {
-	server *server
-	client client
+	protocol protocol
+	server   *server
+	client   client // nil before the first triple
 	// Of the triple that is being measured.
 	requests int
 	elapsed  time.Duration
@@ -37,11 +38,25 @@ func newTraffic(a arrangement, p protocol) (*traffic, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.newClient(server)
-	if err != nil {
-		return nil, errors.Join(err, server.close())
+	return &traffic{protocol: p, server: server}, nil
+}
+
+// connect begins a triple with a new connection: one may be faster than another
+// for as long as it lasts, by where its buffers happen to lie.
+func (t *traffic) connect(warmUp time.Duration) (err error) {
+	t.disconnect()
+	if t.client, err = t.protocol.newClient(t.server); err != nil {
+		t.client = nil
+		return err
 	}
-	return &traffic{server: server, client: client}, nil
+	_, err = t.client.run(time.Now().Add(warmUp))
+	return err
+}
+
+func (t *traffic) disconnect() {
+	if t.client != nil {
+		t.client.close()
+	}
 }
 
 func (t *traffic) run(d time.Duration) error {
@@ -60,7 +75,7 @@ func (t *traffic) rate() float64 {
 }
 
 func (t *traffic) close() error {
-	t.client.close()
+	t.disconnect()
 	return t.server.close()
 }
 
@@ -92,6 +107,11 @@ func measureThroughput(ctx context.Context, p protocol, a, base arrangement, siz
 		sides = append(sides, side)
 	}
 	for triple := range size.triples {
+		for _, side := range sides {
+			if err := side.connect(size.sliceTime); err != nil {
+				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
+			}
+		}
 		for slice := range size.slices * len(sides) {
 			if ctx.Err() != nil {
 				return throughput{}, context.Cause(ctx)
@@ -114,10 +134,10 @@ func throughputSection(ctx context.Context, size sizes) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, `## Requests through one kept connection
 
-A real server and a client on loopback, the answer has a Content-Type and 2 bytes: over %s one request at a time, over %s %d. Each row is %d
-interleaved measurements of %v of the framework alone (A), the row's own, and the framework alone once more (A/A). The
-ratios are to the first A of the same measurement: their median, and the lower 95 %% bound of the median by order
-statistics. What A/A is off 1 is the machine's noise.
+A real server and a client on loopback, the answer has a Content-Type and 2 bytes: over %s one request at a time, over
+%s %d. Each row is %d interleaved measurements of %v over new connections: of the framework alone (A), the row's
+own, and the framework alone once more (A/A). The ratios are to the first A of the same measurement: their median, and the
+lower 95 %% bound of the median by order statistics. What A/A is off 1 is the machine's noise.
 
 `, http1, http2, streams, size.triples, time.Duration(size.slices)*size.sliceTime)
 	for _, p := range []protocol{http1, http2} {
