@@ -290,17 +290,24 @@ func firstSegment(p string) (segment string, clean bool) {
 	if p == "" || p[0] != '/' {
 		return "", false
 	}
-	end := len(p)
+	end, afterSlash := 0, 1
 	for i := 1; i < len(p); i++ {
-		if p[i] > '/' {
+		c := p[i]
+		if c > '/' || c < '.' {
 			continue
 		}
-		switch {
-		case (p[i] == '/' || p[i] == '.') && p[i-1] == '/':
+		if i == afterSlash {
 			return "", false
-		case p[i] == '/' && end == len(p):
-			end = i
 		}
+		if c == '/' {
+			afterSlash = i + 1
+			if end == 0 {
+				end = i
+			}
+		}
+	}
+	if end == 0 {
+		end = len(p)
 	}
 	return p[1:end], true
 }
