@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -51,6 +52,7 @@ type Conn struct {
 	highest  uint32 // stream that the client has opened
 	answered uint64 // PINGs
 	left     bool   // the server was told to shut the connection down
+	limited  bool   // the read deadline of ours is for the frame under way
 
 	mu          sync.Mutex // the fields below
 	closed      bool
@@ -61,10 +63,10 @@ type Conn struct {
 }
 
 // Announce tells the client that the connection ends: a GOAWAY that accepts every
-// stream, and a PING to know when the client has read it. It goes out between two
+// stream, and PINGs to know when the client has read it. It goes out between two
 // frames of the server's, the next time that there is such a place. Streams that
-// the client opens until it acknowledges the PING are served, for at most five
-// seconds; then the server shuts the connection down.
+// the client opens until it acknowledges the last PING are served, for at most
+// five seconds; then the server shuts the connection down.
 //
 // Announce does not wait for any of this. Calling it again does nothing, and
 // neither does calling it after the server has sent a GOAWAY for a reason of its
@@ -178,11 +180,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 			c.toServer = c.toServer[n:]
 			return n, nil
 		}
-		if c.leaving.Load() && !c.left && c.in.between() {
-			c.left = true
-			c.endInterrupt()
-			c.toServer = goAway(0)
-			continue
+		if c.leaving.Load() && !c.left {
+			if c.in.between() {
+				c.left = true
+				c.endInterrupt()
+				c.toServer = goAway(0)
+				continue
+			}
+			c.limitFrame()
 		}
 		if c.announced.Load() && !c.left {
 			p = p[:min(len(p), c.in.missing())] // so that Read gets to the end of a frame
@@ -190,10 +195,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 		n, err := c.Conn.Read(p)
 		c.follow(p[:n])
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.endInterrupt() {
-			if n == 0 {
-				continue
+			overdue := c.limited && c.idle.Load()
+			c.limited = false
+			switch {
+			case n > 0:
+				return n, nil
+			case overdue:
+				return 0, io.EOF
 			}
-			err = nil
+			continue
 		}
 		return n, err
 	}
@@ -261,7 +271,21 @@ func (c *Conn) leave(interrupt bool) {
 	}
 }
 
-// endInterrupt takes back the read deadline of leave, and reports whether one
+// limitFrame bounds the time for a frame that the client has begun: the server
+// can be told only behind it. A client that stalls within it while no stream is
+// open has left for all that can be known.
+func (c *Conn) limitFrame() {
+	if c.limited {
+		return
+	}
+	c.limited = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	c.Conn.SetReadDeadline(time.Now().Add(patience))
+}
+
+// endInterrupt takes back a read deadline of ours, and reports whether one
 // stood.
 func (c *Conn) endInterrupt() bool {
 	c.mu.Lock()

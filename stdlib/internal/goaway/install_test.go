@@ -1,8 +1,10 @@
 package goaway
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -227,4 +229,45 @@ func TestAClientThatDoesNotAcknowledgeIsToldAfterTheFrameThatItIsSending(t *test
 			c.wantEnd()
 		})
 	})
+}
+
+func TestAClientThatStallsWithinAFrameDoesNotKeepTheConnection(t *testing.T) {
+	for name, begun := range map[string][]byte{
+		"a frame header":      {0, 0, 5, byte(http2.FrameHeaders)},
+		"an unfinished block": {0, 0, 1, byte(http2.FrameHeaders), byte(http2.FlagHeadersEndStream), 0, 0, 0, 3, 0x83},
+	} {
+		for _, acknowledges := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, acknowledges: %v", name, acknowledges), func(t *testing.T) {
+				overBoth(t, func(t *testing.T, secure bool) {
+					overPipe(t, secure, func(t *testing.T, s *server, c *client) {
+						c.request(1, http.MethodPost)
+						start := time.Now()
+						(<-s.conns).Announce()
+						c.wantGoAway(maxStreamID)
+						first := c.wantPing()
+						if acknowledges {
+							first()
+							second := c.wantPing()
+							c.WriteData(1, true, nil)
+							c.wantAnswer(1)
+							// In one write, so that they are read together.
+							var both bytes.Buffer
+							c.Framer = http2.NewFramer(&both, c.Conn)
+							second()
+							c.Write(append(both.Bytes(), begun...))
+						} else {
+							c.WriteData(1, true, nil)
+							c.wantAnswer(1)
+							c.Write(begun)
+						}
+						for c.next() != nil {
+						}
+						if waited := time.Since(start); waited > 3*patience {
+							t.Errorf("ended after %v", waited)
+						}
+					})
+				})
+			})
+		}
+	}
 }
