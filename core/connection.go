@@ -52,6 +52,7 @@ const (
 	bitHijacked       = 1 << 23
 	bitBodyPending    = 1 << 24 // the announced exchange did not read all of its request's body
 	bitGivenUp        = 1 << 25 // … or ended with its context done: its header may have gone nowhere
+	bitLeft           = 1 << 26 // Leave was called
 )
 
 // Open fills the record for a connection accepted now. It must be called once,
@@ -88,18 +89,25 @@ func (c *Connection) DrainDue() bool {
 // does nothing where only a response can.
 func (c *Connection) AnnounceDrain() {
 	if c.tell != nil {
-		c.announce(drainIndex)
+		c.announce(drainIndex, true)
 	}
 }
 
+// Leave closes the connection's [Leaving] channel, for a server that is shut down
+// without a drain.
+func (c *Connection) Leave() {
+	c.set(bitLeft)
+	c.forgetLeaver()
+}
+
 // announce marks a connection with AnnounceWith and tells the client.
-func (c *Connection) announce(reason reasonIndex) {
+func (c *Connection) announce(reason reasonIndex, inDrain bool) {
 	if c.setMark(reason) {
 		c.ctl.closes[reason-1].Add(1)
 		c.forgetLeaver()
 	}
 	bits := uint32(bitAnnounced)
-	if c.ctl.drainSince() != 0 {
+	if inDrain {
 		bits |= bitAnnouncedDrain
 	}
 	if c.set(bits)&bitAnnounced == 0 {
@@ -191,7 +199,10 @@ func (c *Connection) Announced() (announced, inDrain bool) {
 // was draining.
 func (c *Connection) Served() int { return int(c.served.Load()) }
 
-// HTTP2 reports whether a request came over HTTP/2.
+// ForgetServed makes Served begin anew.
+func (c *Connection) ForgetServed() { c.served.Store(0) }
+
+// HTTP2 reports whether the connection is known to speak HTTP/2.
 func (c *Connection) HTTP2() bool { return c.bits.Load()&bitHTTP2 != 0 }
 
 // InputAfterAnnounce reports that the client sent something that it should not

@@ -185,7 +185,7 @@ func (s *patternSet) exempts(pattern string, r *http.Request) bool {
 func (e *Exchange) announce(c *Controller, h http.Header, reason reasonIndex) {
 	if e.conn != nil && e.conn.tell != nil {
 		deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
-		e.conn.announce(reason)
+		e.conn.announce(reason, c.drainSince() != 0)
 		return
 	}
 	if e.request.ProtoMajor < 3 {

@@ -9,7 +9,7 @@ import (
 // Leaving returns a channel that is closed when the connection of the request
 // with this context has to go: in a drain (at the connection's own moment, with
 // a [DrainSpread]), when its end has been announced by a response, at its age
-// limit, and when it is gone. Handlers of streams select on it and return; one
+// limit, when its server is shut down, and when it is gone. Handlers of streams select on it and return; one
 // that does not is waited for until the drain's timeout.
 //
 // It returns nil, which blocks for ever in a select, where there is no Controller
@@ -40,7 +40,7 @@ func (c *Connection) leaving() <-chan struct{} {
 			s.leaver.goAfter(time.Duration(c.ageLimit() - c.age(c.ctl.now())))
 		}
 	}
-	if c.mark() != 0 || c.bits.Load()&(bitOpen|bitHijacked) == 0 {
+	if bits := c.bits.Load(); c.mark() != 0 || bits&bitLeft != 0 || bits&(bitOpen|bitHijacked) == 0 {
 		c.ctl.leavers.remove(s.leaver)
 	}
 	return s.leaver.channel

@@ -31,8 +31,8 @@ type drain struct {
 	started        time.Time   // zero until the drain begins
 	lameDuck       *time.Timer // nil without one
 	listenerClosed atomic.Bool
-	forced         chan struct{}
-	force          sync.Once
+	forced         context.Context
+	force          context.CancelFunc
 
 	closedIdle, cutOff int
 }
@@ -42,7 +42,9 @@ type drain struct {
 const spreadSteps = 100
 
 func newDrain(srv *http.Server, ctl *core.Controller, t *tracker, ln net.Listener, cfg *serveConfig) *drain {
-	return &drain{srv: srv, ctl: ctl, tracker: t, listener: ln, cfg: cfg, forced: make(chan struct{})}
+	d := &drain{srv: srv, ctl: ctl, tracker: t, listener: ln, cfg: cfg}
+	d.forced, d.force = context.WithCancel(context.Background())
+	return d
 }
 
 // begin raises the flag.
@@ -67,9 +69,12 @@ func (d *drain) startReport() {
 		// A Drain that was taken back has announced, and is not this one.
 		d.tracker.announced.Store(0)
 		d.tracker.served.Store(0)
+		d.tracker.inputAfterAnnounce.Store(0)
+		for _, r := range d.tracker.records.all() {
+			r.ForgetServed()
+		}
 	}
 	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
-	d.tracker.inputAfterAnnounce.Store(0)
 }
 
 func (d *drain) closeListener() {
@@ -95,7 +100,7 @@ func (d *drain) closeListenerLocked() {
 
 // forceEnd ends the drain now, beginning it first if need be.
 func (d *drain) forceEnd() {
-	d.force.Do(func() { close(d.forced) })
+	d.force()
 	d.begin()
 	d.closeListener()
 }
@@ -126,20 +131,27 @@ func (d *drain) wait() (emptied bool) {
 		case <-silence:
 			silent.Reset(d.closeSilent())
 		case <-timeout.C:
-			d.cut()
-			return false
-		case <-d.forced:
-			d.cut()
-			return false
+			return d.cut()
+		case <-d.forced.Done():
+			return d.cut()
 		}
 	}
 	d.tracker.notify() // the other Serve of a server with two listeners
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	// A connection that can not be looked up has no record.
+	ctx, cancel := context.WithDeadline(d.forced, d.started.Add(d.cfg.drainTimeout))
 	defer cancel()
-	if d.srv.Shutdown(ctx) != nil {
-		d.srv.Close()
+	return d.shutDown(ctx)
+}
+
+// shutDown leaves the server shut down, with the RegisterOnShutdown functions run
+// once, whoever else does the same. It reports whether that cut nobody off.
+func (d *drain) shutDown(ctx context.Context) bool {
+	var err error
+	if t := d.tracker; !t.shutDownByOthers.Load() && !t.shutDown.Swap(true) {
+		err = d.srv.Shutdown(ctx)
 	}
-	return true
+	_ = d.srv.Close()
+	return err == nil
 }
 
 // announceWithoutResponse tells the HTTP/2 connections whose moment in the spread
@@ -175,26 +187,31 @@ func (d *drain) closeSilent() time.Duration {
 	return time.Duration(next - now)
 }
 
-// cut ends what is left.
-func (d *drain) cut() {
+// cut ends what is left, and reports whether that was nothing but sockets that
+// wait for their client's end, behind an announced response.
+func (d *drain) cut() (emptied bool) {
+	emptied = true
 	left := d.tracker.records.all()
 	for _, r := range left {
+		if announced, _ := r.Announced(); !announced || !r.closing() {
+			emptied = false
+		}
 		switch {
 		case r.silent():
 			d.closedIdle++
-		case !r.closing():
+		case !r.closing() && !r.Idle():
 			d.cutOff++
 		}
 		r.cut()
 	}
 	expired, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = d.srv.Shutdown(expired) // it has run the RegisterOnShutdown functions
-	_ = d.srv.Close()
+	d.shutDown(expired)
 	for _, r := range left {
 		// The handlers' goroutines may take their time; the report does not.
 		r.leave(goneBoth)
 	}
+	return emptied
 }
 
 // afterShutdown waits, like somebody else's Shutdown, for all connections but the
@@ -209,16 +226,17 @@ func (d *drain) afterShutdown() (Report, error) {
 	}
 	d.mu.Unlock()
 	d.ctl.ListenerClosed()
+	d.tracker.shutDownByOthers.Store(true) // Close runs no hook that says so
 
-	timeout := time.NewTimer(d.cfg.drainTimeout)
+	timeout := time.NewTimer(d.cfg.drainTimeout - time.Since(d.started))
 	defer timeout.Stop()
 	for d.tracker.live.Load() > d.tracker.hijacked.Load() {
 		select {
 		case <-d.tracker.changed:
 			continue
 		case <-timeout.C:
-		case <-d.forced:
-			d.srv.Close()
+		case <-d.forced.Done():
+			d.cut()
 		}
 		break
 	}

@@ -7,10 +7,12 @@ import (
 )
 
 // ErrDrainTimeout is the error of [Serve] where the drain ended with connections
-// still open: at DrainTimeout, or because it was forced.
+// still open: at DrainTimeout, or because it was forced. Sockets that only wait
+// for their client to close, behind an announced response, do not count.
 var ErrDrainTimeout = errors.New("politeclose: the drain ended before the connections did")
 
-// Report says how a drain went. The counts are those of one Serve.
+// Report says how a drain went. The counts are those of one server, also where it
+// has several Serves; ClosedIdle and Forced are those of one Serve.
 type Report struct {
 	// Duration is the time from the start of the drain to the end of the last
 	// connection.
@@ -22,7 +24,8 @@ type Report struct {
 	// that sends a request at that moment loses it.
 	ClosedIdle int
 	// Forced is the number of connections cut at the end with a request under
-	// way, or hijacked.
+	// way, or hijacked. An HTTP/2 connection without a request that was told and
+	// has not gone is in Announced alone.
 	Forced int
 	// Hijacked is the number of connections that handlers had taken over when
 	// the drain began, or took over during it.

@@ -12,24 +12,37 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// Serve serves srv until ctx is done, and then drains it: see the README for the
-// phases. It returns when the last connection is gone, at the latest after
-// [DrainTimeout], with a report and no error.
+// Serve serves srv until ctx is done, and then drains it:
+//
+//  1. The flag goes up: [Ready] answers 503, responses announce that their
+//     connection ends, [core.Leaving] channels close. The listener stays open for
+//     the [LameDuck].
+//  2. The listener is closed. Connections live on.
+//  3. Each one's next request is answered and announced, and the connection ends.
+//     One without a request for the [IdleGrace] is closed without a word.
+//  4. When the last one has gone srv.Shutdown runs the RegisterOnShutdown
+//     functions. At the [DrainTimeout] what is left is cut first.
+//
+// It returns with a report and no error where nobody had to be cut.
 //
 // It tracks srv with ctl unless [Track] did, and wraps the listener with
 // [Listener]. Several servers may share ctl; the drain of one makes all of them
-// announce, and each Serve waits for its own connections. ctl.Drain alone
-// announces and closes no listener. srv can not be served again.
+// announce, and each Serve waits for the connections of its own server. A server
+// with a Serve for each of several listeners is drained as a whole: end all of
+// them. ctl.Drain alone announces and closes no listener. Neither srv nor ctl can
+// be served again.
 //
 // The errors: a bad option, an address that can not be listened on and a
 // certificate that can not be read are returned at once, with the option, the
 // address or the file in them. An error of Accept begins the drain without a lame
 // duck and is returned after it. [ErrDrainTimeout] says that connections were cut
-// at the end. If somebody else calls srv.Shutdown or srv.Close, Serve waits for
-// the connections, DrainTimeout at most, and returns [http.ErrServerClosed].
+// at the end. If somebody else calls srv.Shutdown, or srv.Close before the
+// listener is closed, Serve waits for the connections, DrainTimeout at most, and
+// returns [http.ErrServerClosed]; streams are told, and HTTP/2 connections are
+// announced.
 //
-// Until the drain begins no goroutine runs but the caller's, and one with
-// [Signals].
+// Until the drain begins no goroutine runs but the caller's, one with [Signals],
+// and one for a ctx of a type that is not package context's.
 func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...ServeOption) (Report, error) {
 	cfg, err := newServeConfig(ctx, srv, ctl, opts)
 	if err != nil {
@@ -95,11 +108,18 @@ func (d *drain) finish(acceptErr error) (Report, error) {
 		d.begin()
 		d.closeListener()
 	}
-	emptied := d.wait()
-	if !emptied {
-		acceptErr = errors.Join(acceptErr, ErrDrainTimeout)
+	err := acceptErr
+	if emptied := d.wait(); !emptied {
+		err = errors.Join(err, ErrDrainTimeout)
 	}
-	return d.report(), acceptErr
+	switch {
+	case !d.tracker.shutDownByOthers.Load():
+	case err == nil:
+		err = http.ErrServerClosed
+	default:
+		err = errors.Join(err, http.ErrServerClosed)
+	}
+	return d.report(), err
 }
 
 // onSignals returns the function that ends the watch.

@@ -77,6 +77,7 @@ func (t *tracker) install(srv *http.Server) error {
 			}
 		})
 	}
+	srv.RegisterOnShutdown(t.onShutdown)
 	return goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
 		r := t.find(c.Conn)
 		if r == nil {

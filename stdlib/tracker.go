@@ -1,7 +1,6 @@
 package stdlib
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -21,6 +20,9 @@ type tracker struct {
 	installed  sync.Once
 	installErr error // of installed
 	advertised advertised
+
+	shutDown         atomic.Bool // by a drain of ours
+	shutDownByOthers atomic.Bool
 
 	live         atomic.Int64  // connections whose socket is open, hijacked ones included
 	hijacked     atomic.Int64  // of these
@@ -137,10 +139,10 @@ func (r *record) leave(gone uint32) {
 	r.SetState(http.StateClosed)
 	r.count()
 	t.records.remove(r)
-	t.live.Add(-1)
 	if hijacked {
 		t.hijacked.Add(-1)
 	}
+	t.live.Add(-1)
 	t.notify()
 }
 
@@ -220,9 +222,26 @@ func (r *record) cut() {
 	r.leave(goneSocket)
 }
 
+// belowTLS returns the socket of a connection, or what comes nearest to it.
 func belowTLS(c net.Conn) net.Conn {
-	if t, ok := c.(*tls.Conn); ok {
-		return t.NetConn()
+	for {
+		t, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = t.NetConn()
 	}
-	return c
+}
+
+// onShutdown is for somebody else's srv.Shutdown, which takes no way through the
+// drain: net/http announces on HTTP/1, and ends no stream.
+func (t *tracker) onShutdown() {
+	if t.shutDown.Load() {
+		return
+	}
+	t.shutDownByOthers.Store(true)
+	for _, r := range t.records.all() {
+		r.AnnounceDrain()
+		r.Leave()
+	}
 }

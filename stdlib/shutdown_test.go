@@ -1,0 +1,299 @@
+package stdlib_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// held is a handler that says when it has begun, and answers when it is released.
+type held struct{ entered, release chan struct{} }
+
+func newHeld() held { return held{make(chan struct{}), make(chan struct{})} }
+
+func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.entered <- struct{}{}
+	<-h.release
+	hello(w, r)
+}
+
+// send sends a request and returns when the handler has it.
+func (h held) send(t *testing.T, address string) *clienttest.Conn {
+	t.Helper()
+	c := clienttest.Dial(t, address)
+	c.Send(clienttest.Request("GET", "/"))
+	clienttest.Receive(t, "the request", h.entered)
+	return c
+}
+
+func TestRegisterOnShutdownHooksRunOnceThoughTwoShutTheServerDown(t *testing.T) {
+	t.Run("two Serves of one server", func(t *testing.T) {
+		ctl := newController(t)
+		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+		ran := make(chan struct{}, 2)
+		srv.RegisterOnShutdown(func() { ran <- struct{}{} })
+		first := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
+		second := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
+		c := clienttest.Dial(t, second.address)
+		get(t, c, "/")
+		first.drain()
+		second.drain()
+		first.listenerIsClosed()
+		second.listenerIsClosed()
+		c.ExpectClosed(get(t, c, "/"))
+		c.Close()
+		first.mustEnd()
+		second.mustEnd()
+		expectOne(t, ran)
+	})
+	t.Run("the user and Serve", func(t *testing.T) {
+		ctl, handler := newController(t), newHeld()
+		srv := newServer(stdlib.Middleware(ctl)(handler))
+		ran := make(chan struct{}, 2)
+		srv.RegisterOnShutdown(func() { ran <- struct{}{} })
+		s := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
+		c := handler.send(t, s.address)
+		s.drain()
+		s.listenerIsClosed()
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Shutdown(context.Background()) }()
+		clienttest.Receive(t, "the hook", ran)
+		close(handler.release)
+		c.ExpectClosed(c.Receive())
+		c.Close()
+		if report, err := s.wait(); err != http.ErrServerClosed || report.Announced != 1 || report.Served != 1 {
+			t.Errorf("Serve: %v, %v", report, err)
+		}
+		if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if len(ran) > 0 {
+			t.Error("the hook ran twice")
+		}
+	})
+}
+
+func expectOne(t *testing.T, ran <-chan struct{}) {
+	t.Helper()
+	clienttest.Receive(t, "the hook", ran)
+	select {
+	case <-ran:
+		t.Error("the hook ran twice")
+	case <-time.After(50 * time.Millisecond): // it runs on a goroutine of its own
+	}
+}
+
+func TestTheUsersShutdownTellsStreams(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		ask := make(chan struct{})
+		entered := make(chan struct{})
+		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			leaving := core.Leaving(r.Context())
+			w.(http.Flusher).Flush()
+			close(entered)
+			if late {
+				<-ask
+				leaving = core.Leaving(r.Context())
+			}
+			<-leaving
+		}), stdlib.DrainTimeout(far))
+		clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+		clienttest.Receive(t, "the stream", entered)
+		ended := make(chan error, 1)
+		go func() { ended <- s.srv.Shutdown(context.Background()) }()
+		s.listenerIsClosed()
+		close(ask)
+		if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		s.wait()
+	}
+}
+
+func TestTheUsersShutdownAnnouncesOnHTTP2AndIsReported(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.DrainTimeout(far))...)
+	c := clienttest.DialHTTP2(t, s.address)
+	c.Get("/")
+	ended := make(chan error, 1)
+	go func() { ended <- s.srv.Shutdown(context.Background()) }()
+	c.ExpectEnd()
+	c.Close()
+	if report, err := s.wait(); report.Announced != 1 || !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve: %v, %v; the client was told %v", report, err, c.LastStreams)
+	}
+	if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func TestTheUsersShutdownInTheLameDuckDoesNotBeginTheTimeoutAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := newHeld()
+		p := newPipes()
+		ctl := newController(t)
+		s := serveOn(t, p, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.LameDuck(14*time.Second), stdlib.DrainTimeout(15*time.Second))
+		c := p.dial()
+		defer c.Close()
+		io.WriteString(c, clienttest.Request("GET", "/"))
+		<-handler.entered
+		began := time.Now()
+		s.drain()
+		time.Sleep(12 * time.Second)
+		s.srv.Close()
+		<-s.done
+		close(handler.release)
+		if took := time.Since(began); took != 15*time.Second || s.err != http.ErrServerClosed {
+			t.Errorf("Serve: %v after %v, want the DrainTimeout", s.err, took)
+		}
+	})
+}
+
+// pipesOverTLS is a listener of a user's own type of TLS connections.
+type pipesOverTLS struct{ *pipes }
+
+type ownTLS struct{ *tls.Conn }
+
+func (l pipesOverTLS) Accept() (net.Conn, error) {
+	c, err := l.pipes.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return ownTLS{tls.Server(c, &tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}})}, nil
+}
+
+// A TLS connection says goodbye for up to 5 s to a client that does not read.
+func TestTLSClientsThatDoNotReadDoNotHoldUpTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		listener func(*pipes) net.Listener
+		opts     []stdlib.ServeOption
+		forced   bool
+		want     error
+	}{
+		{"at the timeout, on a listener of the user's", func(p *pipes) net.Listener { return pipesOverTLS{p} }, nil, false, stdlib.ErrDrainTimeout},
+		{"forced after the user's Shutdown", func(p *pipes) net.Listener { return p }, overTLS.opts, true, http.ErrServerClosed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const clients, limit = 3, time.Second
+				p, handler, ctl := newPipes(), newHeld(), newController(t)
+				force, end := context.WithCancel(context.Background())
+				defer end()
+				opts := append([]stdlib.ServeOption{stdlib.DrainTimeout(limit)}, c.opts...)
+				if c.forced {
+					opts = append(opts, stdlib.ForceContext(force), stdlib.DrainTimeout(time.Hour))
+				}
+				s := serveOn(t, c.listener(p), ctl, newServer(stdlib.Middleware(ctl)(handler)), opts...)
+				for range clients {
+					client := tls.Client(p.dial(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+					defer client.NetConn().Close()
+					io.WriteString(client, clienttest.Request("GET", "/"))
+					<-handler.entered
+				}
+				var shutdown sync.WaitGroup
+				began := time.Now()
+				if c.forced {
+					shutdown.Go(func() { s.srv.Shutdown(context.Background()) })
+					synctest.Wait()
+					end()
+				} else {
+					s.drain()
+				}
+				<-s.done
+				if took := time.Since(began); took > limit || !errors.Is(s.err, c.want) || s.report.Forced != clients {
+					t.Errorf("Serve: %v, %v after %v", s.report, s.err, took)
+				}
+				close(handler.release)
+				shutdown.Wait()
+			})
+		})
+	}
+}
+
+func TestARequestOnAConnectionThatCanNotBeLookedUpIsWaitedFor(t *testing.T) {
+	for _, patience := range []time.Duration{far, 50 * time.Millisecond} {
+		ctl, handler := newController(t), newHeld()
+		l := listen(t)
+		s := serveOn(t, valueListener{l}, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.DrainTimeout(patience))
+		s.l = l
+		c := handler.send(t, s.address)
+		s.drain()
+		s.listenerIsClosed()
+		if patience == far {
+			close(handler.release)
+			c.ExpectClosed(c.Receive())
+			s.mustEnd()
+			continue
+		}
+		if _, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
+			t.Errorf("Serve: %v", err)
+		}
+		close(handler.release)
+	}
+}
+
+func TestAReportIsOfItsOwnDrain(t *testing.T) {
+	t.Run("not of one that was taken back", func(t *testing.T) {
+		ctl := newController(t, core.DrainSpread(time.Hour))
+		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.DrainTimeout(2*time.Hour), stdlib.IdleGrace(50*time.Millisecond))
+		c := clienttest.Dial(t, s.address)
+		get(t, c, "/")
+		ctl.Drain()
+		get(t, c, "/")
+		ctl.Resume()
+		get(t, c, "/")
+		s.areIdle(1)
+		s.drain()
+		if report := s.mustEnd(); report.Served != 0 {
+			t.Errorf("no request came in the drain, and its report is: %v", report)
+		}
+	})
+	t.Run("but of one that a Drain had begun", func(t *testing.T) {
+		ctl := newController(t)
+		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.DrainTimeout(far))
+		c := clienttest.Dial(t, s.address)
+		ctl.Drain()
+		response := get(t, c, "/")
+		c.Send(clienttest.Request("GET", "/"))
+		c.ExpectClosed(response)
+		c.Close()
+		s.expectStats("the input is counted", func(s core.Stats) bool { return s.InputAfterAnnounce == 1 && s.Open == 0 })
+		s.drain()
+		if report := s.mustEnd(); report.Announced != 1 || report.InputAfterAnnounce != 1 {
+			t.Errorf("the report is: %v", report)
+		}
+	})
+}
+
+func TestADrainIsInTimeThoughClientsHaveNotClosedBehindTheirLastResponse(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.DrainTimeout(500*time.Millisecond))
+	c := clienttest.Dial(t, s.address)
+	get(t, c, "/")
+	s.beginDrain()
+	c.ExpectClosed(get(t, c, "/")) // and its own side stays open
+	if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 {
+		t.Errorf("the report is: %v", report)
+	}
+}
+
+func TestAnIdleHTTP2ConnectionThatIsCutHadNoRequestUnderWay(t *testing.T) {
+	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.DrainTimeout(200*time.Millisecond))...)
+	c := clienttest.DialHTTP2(t, s.address)
+	c.Get("/")
+	s.areIdle(1)
+	s.drain() // which it does not acknowledge
+	if report, err := s.wait(); report.Forced != 0 || report.Announced != 1 || !errors.Is(err, stdlib.ErrDrainTimeout) {
+		t.Errorf("Serve: %v, %v", report, err)
+	}
+}
