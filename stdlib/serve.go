@@ -44,34 +44,43 @@ import (
 // Until the drain begins no goroutine runs but the caller's, one with [Signals],
 // and one for a ctx of a type that is not package context's.
 func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...ServeOption) (Report, error) {
-	cfg, err := newServeConfig(ctx, srv, ctl, opts)
-	if err != nil {
-		return Report{}, err
+	cfg := defaultServeConfig()
+	report, err := cfg.serve(ctx, srv, ctl, opts)
+	if cfg.listener != nil && !cfg.accepting {
+		cfg.listener.Close()
+	}
+	return report, err
+}
+
+func (c *serveConfig) serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) (Report, error) {
+	if err := c.apply(ctx, srv, ctl, opts); err != nil {
+		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
 	t, err := track(srv, ctl)
 	if err != nil {
 		return Report{}, err
 	}
-	if err := t.advertised.set(srv, cfg.keepAliveSeconds); err != nil {
+	if err := t.advertised.set(srv, c.keepAliveSeconds); err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
 	arrived := make(chan os.Signal, 2)
-	if len(cfg.signals) > 0 {
+	if len(c.signals) > 0 {
 		// Before somebody can connect, whom a signal would take along.
-		signal.Notify(arrived, cfg.signals...)
+		signal.Notify(arrived, c.signals...)
 		defer signal.Stop(arrived)
 	}
-	ln, err := listen(srv, cfg)
+	ln, err := listen(srv, c)
 	if err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
-	d := newDrain(srv, ctl, t, Listener(ln, ctl), cfg)
-	if len(cfg.signals) > 0 {
+	d := newDrain(srv, ctl, t, Listener(ln, ctl), c)
+	if len(c.signals) > 0 {
 		defer d.onSignals(arrived)()
 	}
-	defer context.AfterFunc(cfg.force, d.forceEnd)()
+	defer context.AfterFunc(c.force, d.forceEnd)()
 	defer context.AfterFunc(ctx, d.begin)()
 
+	c.accepting = true
 	return d.finish(d.accept())
 }
 

@@ -78,6 +78,35 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 	}
 }
 
+func TestTheListenerIsClosedThoughServeFailsAtOnce(t *testing.T) {
+	tracked := newServer(nil)
+	if err := stdlib.Track(tracked, newController(t)); err != nil {
+		t.Fatal(err)
+	}
+	for name, serve := range map[string]func(on stdlib.ServeOption) error{
+		"a bad option before it": func(on stdlib.ServeOption) error {
+			_, err := stdlib.Serve(t.Context(), newServer(nil), newController(t), stdlib.LameDuck(-1), on)
+			return err
+		},
+		"no server": func(on stdlib.ServeOption) error {
+			_, err := stdlib.Serve(t.Context(), nil, newController(t), on)
+			return err
+		},
+		"another Controller": func(on stdlib.ServeOption) error {
+			_, err := stdlib.Serve(t.Context(), tracked, newController(t), on)
+			return err
+		},
+	} {
+		l := listen(t)
+		if serve(stdlib.On(l)) == nil {
+			t.Errorf("%s: there is no error", name)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: the listener is left open: %v", name, err)
+		}
+	}
+}
+
 func TestAnAddressInUseIsNamed(t *testing.T) {
 	address, ctl := listen(t).Addr().String(), newController(t)
 	srv := &http.Server{Addr: address}

@@ -21,6 +21,7 @@ type ServeOption func(*serveConfig) error
 
 type serveConfig struct {
 	listener     net.Listener
+	accepting    bool // net/http closes the listener
 	tls          bool
 	cert, key    string
 	lameDuck     time.Duration
@@ -33,7 +34,13 @@ type serveConfig struct {
 	keepAliveSeconds int // 0 = advertise nothing
 }
 
-// On serves on l instead of listening on srv.Addr. Serve closes it.
+// On serves on l instead of listening on srv.Addr. Serve closes it, also where it
+// returns an error at once.
+//
+// Connections of another type than *net.TCPConn pass through as they are (see
+// [Listener]): over a Unix socket, or below a PROXY protocol's wrapper, a request
+// header that is still arriving counts as silence, and a hijacked connection is
+// no longer known.
 func On(l net.Listener) ServeOption {
 	return func(c *serveConfig) error {
 		if l == nil {
@@ -130,19 +137,26 @@ func ForceContext(ctx context.Context) ServeOption {
 	}
 }
 
-func newServeConfig(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) (*serveConfig, error) {
-	c := &serveConfig{
+func defaultServeConfig() *serveConfig {
+	return &serveConfig{
 		drainTimeout: 25 * time.Second,
 		idleGrace:    5 * time.Second,
 		force:        context.Background(),
 	}
-	if err := c.apply(ctx, srv, ctl, opts); err != nil {
-		return nil, fmt.Errorf("politeclose: Serve: %w", err)
-	}
-	return c, nil
 }
 
+// apply applies all options even if one is bad, so that On's listener is known.
 func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) error {
+	var bad error
+	for i, opt := range opts {
+		err := fmt.Errorf("option %d is nil; leave it out", i+1)
+		if opt != nil {
+			err = opt(c)
+		}
+		if bad == nil {
+			bad = err
+		}
+	}
 	switch {
 	case ctx == nil:
 		return errors.New("the context is nil")
@@ -150,14 +164,8 @@ func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Con
 		return errors.New("the server is nil")
 	case ctl == nil:
 		return errors.New("the Controller is nil; make one with core.New")
-	}
-	for i, opt := range opts {
-		if opt == nil {
-			return fmt.Errorf("option %d is nil; leave it out", i+1)
-		}
-		if err := opt(c); err != nil {
-			return err
-		}
+	case bad != nil:
+		return bad
 	}
 	if c.lameDuck >= c.drainTimeout {
 		return fmt.Errorf("LameDuck: %v does not fit; it must be less than DrainTimeout, which is %v and includes it", c.lameDuck, c.drainTimeout)
