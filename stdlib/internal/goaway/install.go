@@ -41,14 +41,14 @@ type backend func(srv *http.Server, c net.Conn, h http.Handler)
 // otherwise says that HTTP/2 is already served by something that a Conn cannot be
 // given to.
 func Install(srv *http.Server, opened func(context.Context, *Conn)) error {
-	own, err := ownHTTP2(srv)
+	own, err := ownHTTP2(srv, srv.TLSNextProto)
 	if err != nil || own[overTLS] == nil {
 		return err
 	}
 	all := &connections{opened: opened}
 	switch {
 	case own[unencrypted] != nil:
-		all.serve = handOver(own[unencrypted])
+		all.serve = handOver(srv.TLSNextProto, own)
 	case srv.TLSNextProto[overTLS] == nil:
 		all.serve = overTwin()
 	default:
@@ -78,12 +78,12 @@ func Install(srv *http.Server, opened func(context.Context, *Conn)) error {
 
 type protocols = map[string]func(*http.Server, *tls.Conn, http.Handler)
 
-// ownHTTP2 returns the TLSNextProto that net/http would give srv, which has overTLS
-// where srv is to serve HTTP/2. net/http makes it when a server begins to serve, so
-// one that has nothing to serve is asked.
-func ownHTTP2(srv *http.Server) (protocols, error) {
+// ownHTTP2 returns the TLSNextProto that net/http would give srv where given is the
+// user's, which has overTLS where srv is to serve HTTP/2. net/http makes it when a
+// server begins to serve, so one that has nothing to serve is asked.
+func ownHTTP2(srv *http.Server, given protocols) (protocols, error) {
 	like := &http.Server{
-		TLSNextProto: maps.Clone(srv.TLSNextProto),
+		TLSNextProto: maps.Clone(given),
 		TLSConfig:    new(tls.Config),
 		Protocols:    srv.Protocols,
 		HTTP2:        srv.HTTP2,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -68,6 +69,20 @@ func TestInstallChangesNothingElseOfTheServer(t *testing.T) {
 	if srv.Protocols != nil || srv.HTTP2 != nil || srv.ConnContext != nil || srv.BaseContext != nil || srv.ErrorLog != nil {
 		t.Errorf("%+v", srv)
 	}
+}
+
+func TestATimeoutThatIsSetAfterInstallIsKept(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		s := configured(secure, ok)
+		if err := Install(s.Server, func(context.Context, *Conn) {}); err != nil {
+			t.Fatal(err)
+		}
+		s.IdleTimeout = 50 * time.Millisecond
+		s.start(t)
+		c := s.dial(t)
+		c.wantGoAway(0)
+		c.wantEnd()
+	})
 }
 
 func TestInstallKeepsWhatTheUserServesUnderAnotherName(t *testing.T) {
