@@ -109,3 +109,26 @@ func TestANilControllerChangesNothing(t *testing.T) {
 	conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
 	conn.ExpectKept(conn.Get("/"))
 }
+
+// chi's RoutePattern takes a trailing slash off.
+func TestARouteWithATrailingSlashIsMatchedAsItIsWritten(t *testing.T) {
+	r := chi.NewRouter()
+	ctl := newController(t, core.OnRoutes("/t/{id:[0-9]+}/"), core.OnRequestCount(1), core.Exempt("/health/", "/w/{id}/", "/sub/"))
+	r.Use(chiadapter.Middleware(ctl))
+	for _, pattern := range []string{"/t/{id:[0-9]+}/", "/health/", "/w/{id}/"} {
+		r.Get(pattern, empty)
+	}
+	r.Route("/sub", func(r chi.Router) { r.Get("/", empty) })
+	address := conformance.Serve(t, r, ctl)
+	for path, closes := range map[string]bool{"/t/7/": true, "/health/": false, "/w/7/": false, "/sub/": false} {
+		c := clienttest.Dial(t, address)
+		if response := c.Get(path); closes {
+			c.ExpectClosed(response)
+		} else {
+			c.ExpectKept(response)
+		}
+	}
+	if n := ctl.Stats().Closes[core.ReasonRoute]; n != 1 {
+		t.Errorf("%d connections were closed for their route", n)
+	}
+}

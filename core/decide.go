@@ -171,14 +171,14 @@ func (e *Exchange) askedFor() reasonIndex {
 // sensitive asks both views, the route and the path: one that does not see the
 // pattern must not keep the other from it.
 func (s *patternSet) sensitive(pattern string, r *http.Request) bool {
-	return pattern != "" && s.matchRoute(pattern, r) || s.matchPath(r, false)
+	return pattern != "" && s.matchRoute(pattern, r, loose) || s.matchPath(r, loose)
 }
 
 func (s *patternSet) exempts(pattern string, r *http.Request) bool {
 	if pattern != "" {
-		return s.matchRoute(pattern, r)
+		return s.matchRoute(pattern, r, routed)
 	}
-	return s.matchPath(r, true)
+	return s.matchPath(r, exact)
 }
 
 // announce marks the connection and tells the client.

@@ -60,10 +60,13 @@ func newConfig(opts []Option) (*config, error) {
 // A pattern in the syntax of [http.ServeMux], such as "/login", "POST /login",
 // "/admin/" or "/users/{id}", is compared with the router's own pattern and with
 // the request's cleaned path; either is enough, and a trailing slash makes no
-// difference to a path. Anything else that begins with a slash, such as chi's
-// "/users/{id:[0-9]+}", is compared with the router's own pattern alone. Other
-// patterns, and a pattern given twice, are errors. The cost per request does not
-// depend on the number of patterns.
+// difference. One that ends in an asterisk, such as "/files/*" or "/files/*rest",
+// is compared with the router's pattern alone, and means every route below, as
+// "/admin/" does. Anything else that begins with a slash, such as chi's
+// "/users/{id:[0-9]+}", is compared with the router's own pattern to the letter,
+// and one that ends in a slash or an asterisk with everything below it. Other
+// patterns, a method that is not in upper case, and a pattern given twice are
+// errors. The cost per request does not depend on the number of patterns.
 func OnRoutes(patterns ...string) Option {
 	return func(c *config) error { return c.routes.add("OnRoutes", patterns) }
 }
@@ -74,7 +77,8 @@ func OnRoutes(patterns ...string) Option {
 //
 // The syntax is that of [OnRoutes]. So as not to exempt too much, a pattern is
 // compared with the request's path only where the router gave no pattern, and
-// then to the letter.
+// then to the letter; and "/users/{id}" exempts no route but one with a parameter
+// in that place, so not "/users/me".
 func Exempt(patterns ...string) Option {
 	return func(c *config) error { return c.exempt.add("Exempt", patterns) }
 }

@@ -16,9 +16,11 @@ import (
 // level. There is no cache of answers, because a walk costs less than a lookup in
 // one and needs no bound.
 type patternSet struct {
-	given  map[string]struct{}
-	tree   patternNode
-	routes map[string]struct{} // router patterns that are not net/http's, compared as strings
+	given map[string]struct{}
+	tree  patternNode
+	// Router patterns that are not net/http's, compared as strings: the whole
+	// route, or the part of it before a slash where everything below is meant.
+	routes, subtrees map[string]struct{}
 }
 
 type patternNode struct {
@@ -46,7 +48,7 @@ func (s *patternSet) add(option string, patterns []string) error {
 	}
 	if s.given == nil {
 		s.given = make(map[string]struct{})
-		s.routes = make(map[string]struct{})
+		s.routes, s.subtrees = make(map[string]struct{}), make(map[string]struct{})
 	}
 	for _, p := range patterns {
 		if err := s.addOne(p); err != nil {
@@ -57,6 +59,10 @@ func (s *patternSet) add(option string, patterns []string) error {
 }
 
 var errDuplicatePattern = errors.New("is given twice, or means the same as an earlier one; give each once")
+
+var errUnbalancedPattern = errors.New("has a brace without its other half")
+
+var errMethodCase = errors.New("can match no request but one with that very method (RFC 9110 §9.1); write it in upper case, such as POST")
 
 var errUncleanPattern = errors.New("can match no request, because paths are compared after cleaning; leave out empty, . and .. segments")
 
@@ -71,13 +77,49 @@ func (s *patternSet) addOne(pattern string) error {
 			return err
 		}
 	case strings.HasPrefix(pattern, "/"):
-		s.routes[pattern] = struct{}{}
+		if err := s.addRoute(pattern); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("is neither a net/http pattern such as %q or %q (%w) nor a router's own, which begins with a slash",
 			"/login", "POST /users/{id}", parseErr)
 	}
 	s.given[pattern] = struct{}{}
 	return nil
+}
+
+// addRoute takes a pattern that only its router understands.
+func (s *patternSet) addRoute(pattern string) error {
+	if strings.Count(pattern, "{") != strings.Count(pattern, "}") {
+		return errUnbalancedPattern
+	}
+	set, route := s.routes, pattern
+	slash := strings.LastIndexByte(pattern, '/')
+	// A brace would be the end of a regular expression with a slash in it.
+	if last := pattern[slash+1:]; last == "" || last[0] == '*' && !strings.Contains(last, "}") {
+		set, route = s.subtrees, pattern[:slash]
+	}
+	if _, ok := set[route]; ok {
+		return errDuplicatePattern
+	}
+	set[route] = struct{}{}
+	return nil
+}
+
+// hasRoute looks a router's pattern up among those of addRoute.
+func (s *patternSet) hasRoute(route string) bool {
+	if _, ok := s.routes[route]; ok {
+		return true
+	}
+	if len(s.subtrees) == 0 {
+		return false
+	}
+	for end := len(route); end > 0; end = strings.LastIndexByte(route[:end], '/') {
+		if _, ok := s.subtrees[route[:end]]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // parseServeMux asks net/http itself, whose parser is not exported and panics.
@@ -99,6 +141,9 @@ func (n *patternNode) add(pattern string) error {
 		c.method, rest = method, strings.TrimLeft(after, " \t")
 	} else if method, after, ok := strings.Cut(pattern, "\t"); ok {
 		c.method, rest = method, strings.TrimLeft(after, " \t")
+	}
+	if c.method != strings.ToUpper(c.method) {
+		return errMethodCase
 	}
 	c.host, rest, _ = strings.Cut(rest, "/")
 	if cleanPath("/"+rest) != rest {
@@ -169,7 +214,7 @@ func (cs *conditions) add(c condition) error {
 	return nil
 }
 
-func (cs conditions) hold(r *http.Request, view view) bool {
+func (cs conditions) hold(r *http.Request, view view, how strictness) bool {
 	for i := range cs {
 		c := &cs[i]
 		if c.routeOnly && view != routeView {
@@ -178,7 +223,7 @@ func (cs conditions) hold(r *http.Request, view view) bool {
 		if c.method != "" && c.method != r.Method && !(c.method == http.MethodGet && r.Method == http.MethodHead) {
 			continue
 		}
-		if c.host != "" && c.host != hostname(r.Host) {
+		if c.host != "" && !sameHost(c.host, hostname(r.Host), how) {
 			continue
 		}
 		return true
@@ -193,6 +238,12 @@ func hostname(host string) string {
 	return host
 }
 
+// sameHost knows, where a difference would be a way around a pattern, that neither
+// capitals nor the root's dot make another host.
+func sameHost(pattern, host string, how strictness) bool {
+	return pattern == host || how != exact && strings.EqualFold(pattern, strings.TrimSuffix(host, "."))
+}
+
 // view says what a string handed to the tree is.
 type view uint8
 
@@ -202,40 +253,46 @@ const (
 	routeView               // a router's pattern
 )
 
+// strictness says what counts as the same.
+type strictness uint8
+
+const (
+	loose  strictness = iota // a trailing slash makes no difference
+	routed                   // a router may have taken it off its pattern, as chi does
+	exact
+)
+
 // matchRoute reports whether the router's pattern is one of the set, or lies
 // below one that takes everything below it.
-func (s *patternSet) matchRoute(route string, r *http.Request) bool {
-	if len(s.routes) > 0 {
-		if _, ok := s.routes[route]; ok {
-			return true
-		}
+func (s *patternSet) matchRoute(route string, r *http.Request, how strictness) bool {
+	if s.hasRoute(route) {
+		return true
 	}
 	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
-	return slash >= 0 && s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), r, routeView, true)
+	return slash >= 0 && s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), r, routeView, how)
 }
 
-// matchPath reports whether the request's path is one of the set. Unless it is
-// exact a trailing slash makes no difference.
-func (s *patternSet) matchPath(r *http.Request, exact bool) bool {
+// matchPath reports whether the request's path is one of the set.
+func (s *patternSet) matchPath(r *http.Request, how strictness) bool {
 	if first, clean := firstSegment(r.URL.Path); clean && r.URL.RawPath == "" && s.tree.misses(first) {
 		return false
 	}
-	if s.tree.match(cleanPath(r.URL.Path), r, pathView, exact) {
+	if s.tree.match(cleanPath(r.URL.Path), r, pathView, how) {
 		return true
 	}
 	// RawPath is set only where decoding and encoding again gives something
 	// else: an encoded slash, which routers that match the encoded path
 	// (http.ServeMux, chi) keep inside its segment.
-	return r.URL.RawPath != "" && s.tree.match(cleanPath(r.URL.EscapedPath()), r, escapedView, exact)
+	return r.URL.RawPath != "" && s.tree.match(cleanPath(r.URL.EscapedPath()), r, escapedView, how)
 }
 
 // match walks from n. rest is what follows the slash after n's segment.
-func (n *patternNode) match(rest string, r *http.Request, view view, exact bool) bool {
-	if n.below.hold(r, view) {
+func (n *patternNode) match(rest string, r *http.Request, view view, how strictness) bool {
+	if n.below.hold(r, view, how) {
 		return true
 	}
 	if rest == "" {
-		return n.slash.hold(r, view) || !exact && n.here.hold(r, view)
+		return n.slash.hold(r, view, how) || how == loose && n.here.hold(r, view, how)
 	}
 	segment, after, more := rest, "", false
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 { //nolint:modernize // strings.Cut takes three times as long
@@ -245,22 +302,26 @@ func (n *patternNode) match(rest string, r *http.Request, view view, exact bool)
 		segment = unescapeSegment(segment)
 	}
 	if n.looks&look(segment) != 0 {
-		if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, exact) {
+		if c := n.literal[segment]; c != nil && c.matchFrom(after, more, r, view, how) {
 			return true
 		}
 	}
-	if n.any == nil || view == routeView && takesEverything(segment) {
-		return false
-	}
-	return n.any.matchFrom(after, more, r, view, exact)
+	return n.any != nil && (view != routeView || mayStandFor(segment, how)) && n.any.matchFrom(after, more, r, view, how)
 }
 
 // matchFrom goes on behind n's own segment.
-func (n *patternNode) matchFrom(after string, more bool, r *http.Request, view view, exact bool) bool {
+func (n *patternNode) matchFrom(after string, more bool, r *http.Request, view view, how strictness) bool {
 	if more {
-		return n.match(after, r, view, exact)
+		return n.match(after, r, view, how)
 	}
-	return n.here.hold(r, view) || !exact && (n.slash.hold(r, view) || n.below.hold(r, view))
+	return n.here.hold(r, view, how) || how != exact && (n.slash.hold(r, view, how) || n.below.hold(r, view, how))
+}
+
+// mayStandFor reports whether {name} covers a segment of a router's pattern: not
+// where that stands for more than one segment of a path, and strictly taken not
+// where it is a literal, which is another route.
+func mayStandFor(segment string, how strictness) bool {
+	return !takesEverything(segment) && (how == loose || strings.HasPrefix(segment, "{") || strings.HasPrefix(segment, ":"))
 }
 
 // takesEverything reports whether a segment of a router's pattern stands for more

@@ -72,6 +72,21 @@ func TestPatternsAgainstRequests(t *testing.T) {
 		{"a subtree covers the routes below it", "/admin/", "GET", "/x", "/admin/users/{id}", true, true},
 		{"a wildcard covers a parameter", "/users/{id}", "GET", "/x", "/users/:name", true, true},
 		{"a wildcard does not cover a catch-all", "/users/{id}", "GET", "/users/a/b", "/users/*", false, false},
+		{"chi takes a trailing slash off", "/health/", "GET", "/health/", "/health", true, true},
+		{"chi takes a trailing slash off, and {$} means it", "/health/{$}", "GET", "/health/", "/health", true, true},
+		{"chi takes a trailing slash off a wildcard", "/w/{id}/", "GET", "/w/7/", "/w/{id}", true, true},
+		{"chi takes a trailing slash off a regular expression", "/t/{id:[0-9]+}/", "GET", "/t/7/", "/t/{id:[0-9]+}", true, true},
+		{"the route with a slash is another one", "/health", "GET", "/x", "/health/", true, false},
+		{"below chi's regular expression", "/users/{id:[0-9]+}/*", "GET", "/users/7/keys", "/users/{id:[0-9]+}/keys", true, true},
+		{"below chi's regular expression, with a slash", "/users/{id:[0-9]+}/", "GET", "/users/7/keys/8", "/users/{id:[0-9]+}/keys/{key}", true, true},
+		{"below another regular expression", "/users/{id:[0-9]+}/*", "GET", "/users/x/keys", "/users/{id:[a-z]+}/keys", false, false},
+		{"a subtree's name is a whole segment", "/users/{id:[0-9]+}/", "GET", "/x", "/users/{id:[0-9]+}x", false, false},
+		{"a slash within chi's regular expression", "/d/{day:[0-9]+/*}", "GET", "/d/7", "/d/7", false, false},
+		{"a route with an empty segment", "/users/{id}", "GET", "/x", "/users//", true, false},
+		{"a wildcard exempts no other route", "/users/{id}", "GET", "/users/me", "/users/me", true, false},
+		{"a wildcard exempts a route with a parameter", "/users/{id}", "GET", "/users/7", "/users/:id", true, true},
+		{"a host in capitals", "example.com/login", "GET", "http://EXAMPLE.com/login", "", true, false},
+		{"a host with the root's dot", "example.com/login", "GET", "http://example.com./login", "", true, false},
 		{"net/http's end-of-path", "/x/{$}", "GET", "/y", "/x/{$}", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,6 +115,9 @@ func TestAMalformedOrDuplicatePatternIsAnError(t *testing.T) {
 		{[]string{"/login", "/login"}, `"/login" is given twice`},
 		{[]string{"/users/{id}", "/users/{name}"}, `"/users/{name}" is given twice, or means the same`},
 		{[]string{"/users/{id:[0-9]+}", "/users/{id:[0-9]+}"}, "given twice"},
+		{[]string{"/users/{id:[0-9]+}/", "/users/{id:[0-9]+}/*"}, "means the same"},
+		{[]string{"/users/{id"}, `"/users/{id" has a brace`},
+		{[]string{"post /login"}, `"post /login" can match no request but one with that very method`},
 	} {
 		for _, option := range []struct {
 			name string
@@ -134,7 +152,7 @@ func FuzzRoutePattern(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, method, target string) {
 		var s patternSet
-		if s.add("OnRoutes", []string{pattern}) != nil || len(s.routes) > 0 || strings.Contains(pattern, "/*") {
+		if s.add("OnRoutes", []string{pattern}) != nil || len(s.routes)+len(s.subtrees) > 0 || strings.Contains(pattern, "/*") {
 			return
 		}
 		u, err := url.ParseRequestURI(target)
