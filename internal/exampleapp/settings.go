@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -111,14 +112,30 @@ func (s *Settings) listener() (net.Listener, error) {
 	return net.Listen("tcp", s.addr)
 }
 
-// Listen listens, prints where, and returns the options of Serve.
+// greeter says where the server listens once it accepts: by then Serve has found
+// nothing wrong with the flags.
+type greeter struct {
+	net.Listener
+	greet func()
+}
+
+func (g *greeter) Accept() (net.Conn, error) {
+	g.greet()
+	return g.Listener.Accept()
+}
+
+// Listen listens and returns the options of Serve.
 func (s *Settings) Listen() []stdlib.ServeOption {
 	listener, err := s.listener()
 	if err != nil {
 		exit(1, err)
 	}
+	scheme := "http"
+	greeter := &greeter{listener, sync.OnceFunc(func() {
+		fmt.Printf("listening on %s://%s; SIGTERM or Ctrl-C drains, a second one forces\n", scheme, listener.Addr())
+	})}
 	options := []stdlib.ServeOption{
-		stdlib.On(listener),
+		stdlib.On(greeter),
 		stdlib.Signals(),
 		stdlib.LameDuck(s.lameDuck),
 		stdlib.DrainTimeout(s.drainTimeout),
@@ -127,12 +144,10 @@ func (s *Settings) Listen() []stdlib.ServeOption {
 	if s.advertise != 0 {
 		options = append(options, stdlib.AdvertiseKeepAlive(s.advertise))
 	}
-	scheme := "http"
 	if s.cert != "" || s.key != "" {
 		scheme = "https"
 		options = append(options, stdlib.TLS(s.cert, s.key))
 	}
-	fmt.Printf("listening on %s://%s; SIGTERM or Ctrl-C drains, a second one forces\n", scheme, listener.Addr())
 	return options
 }
 
