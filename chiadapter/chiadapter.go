@@ -7,7 +7,8 @@
 // The middleware works in a root Use, in With and Group, in sub-routers and in
 // mounted routers. Wherever it stands, core.OnRoutes and core.Exempt see the
 // whole pattern of the route that served the request, as chi writes it:
-// "/accounts/{id}/keys". Where chi found no route (404, 405) there is none.
+// "/accounts/{id}/keys", without a slash at its end. Where chi found no route (404,
+// 405) there is none, or below a sub-router the sub-router's: "/accounts/*".
 //
 // # What it can not see
 //
@@ -30,7 +31,7 @@ import (
 // name, announced on their last response. Put it first, so that it also sees the
 // responses of the middleware below it. Installed twice it counts nothing twice.
 //
-// With a nil ctl it returns the next handler unchanged. It costs two allocations
+// With a nil ctl it returns the next handler unchanged. It costs one allocation
 // per request, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
 	return bridge(ctl, false)

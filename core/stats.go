@@ -14,7 +14,7 @@ type Stats struct {
 	Hijacked int // connections that a handler took over and has not closed
 
 	Untracked uint64            // exchanges without a connection record
-	Closes    map[Reason]uint64 // announced closes; every known reason has an entry
+	Closes    map[Reason]uint64 // announced closes, also where the response could not leave any more; every known reason has an entry
 	HeldBack  uint64            // closes that the Budget, or OnLoad's restraint, refused
 
 	InputAfterAnnounce uint64 // connections on which something still came after the announcement

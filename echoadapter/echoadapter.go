@@ -15,7 +15,9 @@
 // # What it can not see
 //
 // echo answers 200 where a handler writes a 103 and then any other status
-// through c.Response(): that is the status core.OnStatus sees, too. Where echo's
+// through c.Response(): that is the status core.OnStatus sees, too. Where a
+// middleware above swallows a handler's error without a response, nothing
+// announces on the empty one that follows; stand above it. Where echo's
 // deprecated Timeout stands above, its 503 is written past every middleware
 // below it; ContextTimeout has no such limit. stdlib.Middleware around the whole
 // engine sees every response:

@@ -15,7 +15,9 @@
 // # What it can not see
 //
 // echo answers 200 where a handler writes a 103 and then any other status
-// through c.Response(): that is the status core.OnStatus sees, too.
+// through c.Response(): that is the status core.OnStatus sees, too. Where a
+// middleware above swallows a handler's error without a response, nothing
+// announces on the empty one that follows; stand above it.
 package echov5adapter
 
 import (

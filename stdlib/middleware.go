@@ -10,9 +10,10 @@ import (
 // outermost, so that it sees the response that is really sent. Installed twice
 // for one Controller, the outer one does the work.
 //
-// It neither buffers nor delays anything. The ResponseWriter that handlers get
-// has exactly the optional interfaces of the one below. With a nil Controller the
-// handler is returned as it is.
+// It neither buffers nor delays anything. It costs one allocation per request, and
+// is safe for concurrent use. The ResponseWriter that handlers get has exactly the
+// optional interfaces of the one below. With a nil Controller the handler is
+// returned as it is.
 //
 // Requests that no handler sees, such as OPTIONS * and those that net/http
 // answers by itself with a 4xx, see no middleware either.
@@ -22,7 +23,8 @@ func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
 
 // Sensitive returns a middleware for one handler or one subtree after whose
 // responses the connection ends, with [core.ReasonRoute]: what [core.OnRoutes]
-// does for patterns. It works below [Middleware] and without it.
+// does for patterns. It works below [Middleware] and without it. A nil Controller,
+// costs and concurrent use are as for Middleware.
 func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
 	return middleware(ctl, true)
 }

@@ -95,8 +95,8 @@ func DrainTimeout(d time.Duration) ServeOption {
 
 // IdleGrace sets how long a connection may stay without a request once the
 // listener is closed. A request within that time is answered and announced; then
-// the connection is closed without a word. 0 waits until DrainTimeout. The
-// default is 5 s.
+// the connection is closed without a word. 0 waits until DrainTimeout, and so does
+// anything longer than that. The default is 5 s.
 func IdleGrace(d time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if d < 0 {

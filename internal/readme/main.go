@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net/http"
 
@@ -18,5 +19,8 @@ func main() {
 	http.Handle("/readyz", stdlib.Ready(ctl))
 	srv := &http.Server{Addr: ":8080", Handler: stdlib.Middleware(ctl)(http.DefaultServeMux)}
 	report, err := stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals())
-	log.Print(report, err)
+	fmt.Println(report)
+	if err != nil {
+		log.Fatal(err)
+	}
 }
