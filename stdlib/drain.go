@@ -140,18 +140,20 @@ func (d *drain) wait() (emptied bool) {
 	// A connection that can not be looked up has no record.
 	ctx, cancel := context.WithDeadline(d.forced, d.started.Add(d.cfg.drainTimeout))
 	defer cancel()
-	return d.shutDown(ctx)
+	if d.shutDown(ctx) != nil {
+		_ = d.srv.Close()
+		return false
+	}
+	return true
 }
 
-// shutDown leaves the server shut down, with the RegisterOnShutdown functions run
-// once, whoever else does the same. It reports whether that cut nobody off.
-func (d *drain) shutDown(ctx context.Context) bool {
-	var err error
-	if t := d.tracker; !t.shutDownByOthers.Load() && !t.shutDown.Swap(true) {
-		err = d.srv.Shutdown(ctx)
+// shutDown shuts the server down unless somebody has, so that RegisterOnShutdown
+// functions run once.
+func (d *drain) shutDown(ctx context.Context) error {
+	if t := d.tracker; t.shutDownByOthers.Load() || t.shutDown.Swap(true) {
+		return nil
 	}
-	_ = d.srv.Close()
-	return err == nil
+	return d.srv.Shutdown(ctx)
 }
 
 // announceWithoutResponse tells the HTTP/2 connections whose moment in the spread
@@ -206,7 +208,8 @@ func (d *drain) cut() (emptied bool) {
 	}
 	expired, cancel := context.WithCancel(context.Background())
 	cancel()
-	d.shutDown(expired)
+	_ = d.shutDown(expired)
+	_ = d.srv.Close()
 	for _, r := range left {
 		// The handlers' goroutines may take their time; the report does not.
 		r.leave(goneBoth)
