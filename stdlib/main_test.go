@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
 // TestMain runs the tests, or is the server of signal_test.go. After the tests
 // nothing of the package may be running.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	if childtest.Kind() != "" {
 		os.Exit(child())
 	}
 	code := m.Run()

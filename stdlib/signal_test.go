@@ -1,7 +1,6 @@
 package stdlib_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,19 +8,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/stdlib"
 )
-
-// childEnv tells the test binary to be a server, and which.
-const childEnv = "POLITECLOSE_TEST_CHILD"
 
 // child serves until a signal, and then prints what Serve returned.
 func child() (status int) {
@@ -37,7 +32,7 @@ func child() (status int) {
 	}
 	fmt.Println(l.Addr())
 	opts := []stdlib.ServeOption{stdlib.On(l), stdlib.IdleGrace(0), stdlib.DrainTimeout(time.Hour)}
-	switch os.Getenv(childEnv) {
+	switch childtest.Kind() {
 	case "default":
 		opts = append(opts, stdlib.Signals())
 	case "named":
@@ -58,63 +53,11 @@ func child() (status int) {
 	return 0
 }
 
-type childProcess struct {
-	t       *testing.T
-	command *exec.Cmd
-	lines   *bufio.Reader
-	address string
-}
-
-func startChild(t *testing.T, kind string) *childProcess {
+// startChild returns the process and the address of its server.
+func startChild(t *testing.T, kind string) (p *childtest.Process, address string) {
 	t.Helper()
-	command := exec.Command(os.Args[0])
-	// The race detector's own pause at the exit is a second.
-	command.Env = append(os.Environ(), childEnv+"="+kind, "GORACE=atexit_sleep_ms=0")
-	command.Stderr = os.Stderr
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.AfterFunc(2*clienttest.Patience, func() { command.Process.Kill() })
-	t.Cleanup(func() {
-		deadline.Stop()
-		command.Process.Kill()
-		command.Wait()
-	})
-	c := &childProcess{t: t, command: command, lines: bufio.NewReader(out)}
-	c.address = c.line()
-	return c
-}
-
-func (c *childProcess) line() string {
-	c.t.Helper()
-	line, err := c.lines.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("the process ended: %q, %v", line, err)
-	}
-	return strings.TrimSuffix(line, "\n")
-}
-
-func (c *childProcess) signal(s os.Signal) {
-	c.t.Helper()
-	if err := c.command.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// expectExit waits for the end of the process and its last line.
-func (c *childProcess) expectExit(status int, last string) {
-	c.t.Helper()
-	if got := c.line(); got != last {
-		c.t.Errorf("the process printed %q, want %q", got, last)
-	}
-	c.command.Wait()
-	if got := c.command.ProcessState.ExitCode(); got != status {
-		c.t.Errorf("the exit status is %d, want %d", got, status)
-	}
+	p = childtest.Start(t, kind)
+	return p, p.Line()
 }
 
 func TestTheFirstSignalDrains(t *testing.T) {
@@ -127,42 +70,38 @@ func TestTheFirstSignalDrains(t *testing.T) {
 		{"named", syscall.SIGHUP},
 	} {
 		t.Run(c.kind+" "+c.signal.String(), func(t *testing.T) {
-			p := startChild(t, c.kind)
-			client := clienttest.Dial(t, p.address)
+			p, address := startChild(t, c.kind)
+			client := clienttest.Dial(t, address)
 			client.ExpectKept(get(t, client, "/"))
-			p.signal(c.signal)
+			p.Signal(c.signal)
 			// The client's connection is idle and stays until its next request.
-			waitForClosedListener(t, p.address)
+			waitForClosedListener(t, address)
 			client.ExpectClosed(get(t, client, "/"))
 			client.Close()
-			p.expectExit(0, "announced 1, forced 0, error <nil>")
+			p.ExpectLine("announced 1, forced 0, error <nil>")
+			p.ExpectStatus(0)
 		})
 	}
 }
 
 func TestTheSecondSignalForces(t *testing.T) {
-	p := startChild(t, "default")
-	blocked := clienttest.Dial(t, p.address)
+	p, address := startChild(t, "default")
+	blocked := clienttest.Dial(t, address)
 	blocked.Send(clienttest.Request("GET", "/blocked"))
-	if got := p.line(); got != "blocked" {
-		t.Fatalf("the process printed %q", got)
-	}
-	p.signal(syscall.SIGTERM)
-	waitForClosedListener(t, p.address)
-	p.signal(os.Interrupt)
-	p.expectExit(3, "announced 0, forced 1, error "+stdlib.ErrDrainTimeout.Error())
+	p.ExpectLine("blocked")
+	p.Signal(syscall.SIGTERM)
+	waitForClosedListener(t, address)
+	p.Signal(os.Interrupt)
+	p.ExpectLine("announced 0, forced 1, error " + stdlib.ErrDrainTimeout.Error())
+	p.ExpectStatus(3)
 }
 
 func TestWithoutTheOptionASignalIsNotTouched(t *testing.T) {
 	for _, kind := range []string{"none", "named"} {
-		p := startChild(t, kind)
-		get(t, clienttest.Dial(t, p.address), "/")
-		p.signal(syscall.SIGTERM)
-		err := p.command.Wait()
-		status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
-		if !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
-			t.Errorf("%s: the process ended with %v, want the signal", kind, err)
-		}
+		p, address := startChild(t, kind)
+		get(t, clienttest.Dial(t, address), "/")
+		p.Signal(syscall.SIGTERM)
+		p.ExpectKilled(syscall.SIGTERM)
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
@@ -41,7 +42,7 @@ var full = os.Getenv("POLITECLOSE_FULL") != ""
 
 // TestMain runs the tests, or is the process that a test has started.
 func TestMain(m *testing.M) {
-	if kind := os.Getenv(childEnv); kind != "" {
+	if kind := childtest.Kind(); kind != "" {
 		os.Exit(runChild(kind))
 	}
 	// The runtime opens its poller with the first socket and keeps it: that is no leak.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/stdlib"
 )
@@ -166,14 +167,14 @@ func TestThousandsOfIdleConnectionsAreClosedAfterTheGrace(t *testing.T) {
 	if took < grace || after > grace+slack {
 		t.Errorf("the drain took %v and was over %v after the last exchange; the grace is %v", took, after, grace)
 	}
-	child.expectLine(fmt.Sprint("ended ", idle))
-	child.expectSuccess()
+	child.ExpectLine(fmt.Sprint("ended ", idle))
+	child.ExpectStatus(0)
 }
 
-func startIdleClients(t *testing.T, address string, n int) *childProcess {
+func startIdleClients(t *testing.T, address string, n int) *childtest.Process {
 	t.Helper()
-	child := startChild(t, idleClients, addressEnv+"="+address, fmt.Sprint(idleEnv, "=", n))
-	child.expectLine("idle")
+	child := childtest.Start(t, idleClients, addressEnv+"="+address, fmt.Sprint(idleEnv, "=", n))
+	child.ExpectLine("idle")
 	return child
 }
 
@@ -201,8 +202,8 @@ func memoryOfBare(t *testing.T, idle int) (bytes int) {
 	bytes = heap() - before
 	srv.Close()
 	clienttest.Receive(t, "the end of Serve", done)
-	child.expectLine(fmt.Sprint("ended ", idle))
-	child.expectSuccess()
+	child.ExpectLine(fmt.Sprint("ended ", idle))
+	child.ExpectStatus(0)
 	clienttest.ExpectNoGoroutine(t, "net/http.(*conn)")
 	return bytes
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/stdlib"
 )
@@ -52,31 +53,20 @@ func runSignalled(kind string) (status int) {
 	return 0
 }
 
-func (c *childProcess) terminate() {
-	c.t.Helper()
-	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // Nobody has connected then, and the program has said nothing of signals.
 func TestASignalBeforeServeEndsTheProcessAsEver(t *testing.T) {
 	leavesNothing(t)
-	child := startChild(t, beforeServe)
-	child.expectLine("starting")
-	child.terminate()
-	child.command.Wait()
-	status, ok := child.command.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
-		t.Errorf("the process ended with %v, want the signal", child.command.ProcessState)
-	}
+	child := childtest.Start(t, beforeServe)
+	child.ExpectLine("starting")
+	child.Signal(syscall.SIGTERM)
+	child.ExpectKilled(syscall.SIGTERM)
 }
 
 func TestASignalAsServeBeginsDrainsAnEmptyServer(t *testing.T) {
 	leavesNothing(t)
-	child := startChild(t, asItBegins, addressEnv+"=127.0.0.1:0")
-	child.expectLine("announced 0, closed idle 0, forced 0")
-	child.expectSuccess()
+	child := childtest.Start(t, asItBegins, addressEnv+"=127.0.0.1:0")
+	child.ExpectLine("announced 0, closed idle 0, forced 0")
+	child.ExpectStatus(0)
 }
 
 // From the moment at which somebody can connect, a signal drains and does not kill.
@@ -88,17 +78,17 @@ func TestASignalAsSoonAsTheServerCanBeReachedDrains(t *testing.T) {
 	leavesNothing(t)
 	for range tries {
 		address := freeAddress(t)
-		child := startChild(t, asItIsReached, addressEnv+"="+address)
+		child := childtest.Start(t, asItIsReached, addressEnv+"="+address)
 		var client net.Conn
 		clienttest.Eventually(t, "somebody can connect", func() (connected bool) {
 			var err error
 			client, err = net.Dial("tcp", address)
 			return err == nil
 		})
-		child.terminate()
+		child.Signal(syscall.SIGTERM)
 		client.Close()
-		child.expectLine("announced 0, closed idle 0, forced 0")
-		child.expectSuccess()
+		child.ExpectLine("announced 0, closed idle 0, forced 0")
+		child.ExpectStatus(0)
 	}
 }
 
