@@ -259,3 +259,26 @@ func TestOnHTTP3NoHeaderIsSetAndTheDecisionIsCounted(t *testing.T) {
 		t.Errorf("sent %v, %v", w.sent, c.Stats().Closes)
 	}
 }
+
+func TestWhatIsWrittenBehindAHijackAnnouncesNothing(t *testing.T) {
+	for name, hijack := range map[string]func(*Connection, *Exchange){
+		"that the server has reported": func(conn *Connection, _ *Exchange) { conn.SetState(http.StateHijacked) },
+		"that a framework's writer has": func(_ *Connection, e *Exchange) {
+			e.Commit(make(http.Header), http.StatusSwitchingProtocols)
+		},
+	} {
+		c := newController(t, OnRoutes("/"))
+		conn := openConnection(c)
+		_, e := c.Begin(requestOn(conn, "/"))
+		hijack(conn, e)
+		if s := c.Stats(); s.InFlight != 0 {
+			t.Errorf("%s: %d exchanges are in flight", name, s.InFlight)
+		}
+		h := make(http.Header)
+		e.Commit(h, http.StatusOK)
+		e.End()
+		if s := c.Stats(); len(h) != 0 || s.Closes[ReasonRoute] != 0 || s.InFlight != 0 {
+			t.Errorf("%s: the header is %v; %+v", name, h, s)
+		}
+	}
+}

@@ -145,7 +145,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 			s.hijacked.Add(1)
 		}
 		if e := c.current.Load(); e != nil {
-			e.leaveFlight()
+			e.hijacked()
 		}
 	case http.StateClosed:
 		c.leaveActive(s)

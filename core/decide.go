@@ -10,7 +10,8 @@ import (
 // for a framework with a writer of its own; [Exchange.Writer] calls it by itself.
 // The first call with a final status counts, later calls do nothing. A status
 // from 100 to 199 other than 101 is not final and does nothing either (RFC 9110
-// §15.2).
+// §15.2). 101 announces nothing; a writer whose connection was hijacked says so
+// with it.
 func (e *Exchange) Commit(h http.Header, status int) {
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		return
@@ -25,7 +26,8 @@ func (e *Exchange) Commit(h http.Header, status int) {
 // settle is what the first Commit does, or End in its place.
 func (e *Exchange) settle(c *Controller, h http.Header, status int) {
 	if status == http.StatusSwitchingProtocols {
-		return // the connection is no longer HTTP's to end
+		e.leaveFlight() // the connection is no longer HTTP's to end
+		return
 	}
 	if e.request.Close {
 		e.clientClose(c, h)

@@ -1,6 +1,7 @@
 package ginadapter_test
 
 import (
+	"log/slog"
 	"net/http"
 	"testing"
 
@@ -141,4 +142,36 @@ func TestANilControllerChangesNothing(t *testing.T) {
 	r.GET("/", empty)
 	conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
 	conn.ExpectKept(conn.Get("/"))
+}
+
+// gin-contrib/gzip does that, with the end of its stream.
+func TestAMiddlewareThatWritesBehindAHijackAnnouncesNothing(t *testing.T) {
+	for _, tracked := range []bool{true, false} {
+		ctl := newController(t, core.OnRoutes("/socket"), core.Logger(slog.New(slog.DiscardHandler)))
+		written := make(chan struct{})
+		r := gin.New()
+		r.Use(ginadapter.Middleware(ctl), func(c *gin.Context) {
+			defer close(written)
+			c.Next()
+			c.Writer.Write([]byte("the end"))
+		})
+		r.GET("/socket", func(c *gin.Context) {
+			conn, _, err := c.Writer.Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.Close()
+		})
+		known := ctl
+		if !tracked {
+			known = nil
+		}
+		clienttest.Dial(t, conformance.Serve(t, r, known)).Send(clienttest.Request("GET", "/socket"))
+		clienttest.Receive(t, "the write", written)
+		clienttest.Eventually(t, "the exchange has ended", func() bool { return ctl.Stats().InFlight == 0 })
+		if n := ctl.Stats().Closes[core.ReasonRoute]; n != 0 {
+			t.Errorf("tracked: %v: %d closes were counted", tracked, n)
+		}
+	}
 }

@@ -29,6 +29,8 @@
 package ginadapter
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -125,6 +127,14 @@ func (w *writer) WriteString(s string) (int, error) {
 func (w *writer) Flush() {
 	w.commit()
 	w.ResponseWriter.Flush()
+}
+
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.ResponseWriter.Hijack()
+	if err == nil {
+		w.exchange.Commit(w.Header(), http.StatusSwitchingProtocols)
+	}
+	return conn, rw, err
 }
 
 // Unwrap is for http.ResponseController.
