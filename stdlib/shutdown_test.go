@@ -60,6 +60,9 @@ func TestRegisterOnShutdownHooksRunOnceThoughTwoShutTheServerDown(t *testing.T) 
 	t.Run("the user and Serve", func(t *testing.T) {
 		ctl, handler := newController(t), newHeld()
 		srv := newServer(stdlib.Middleware(ctl)(handler))
+		if err := stdlib.Track(srv, ctl); err != nil {
+			t.Fatal(err)
+		}
 		ran := make(chan struct{}, 2)
 		srv.RegisterOnShutdown(func() { ran <- struct{}{} })
 		s := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
@@ -69,6 +72,8 @@ func TestRegisterOnShutdownHooksRunOnceThoughTwoShutTheServerDown(t *testing.T) 
 		ended := make(chan error, 1)
 		go func() { ended <- srv.Shutdown(context.Background()) }()
 		clienttest.Receive(t, "the hook", ran)
+		// Track's own hook has its goroutine by now, because it came first.
+		clienttest.ExpectNoGoroutine(t, "politeclose/stdlib.(*tracker).onShutdown")
 		close(handler.release)
 		c.ExpectClosed(c.Receive())
 		c.Close()
@@ -277,7 +282,7 @@ func TestAReportIsOfItsOwnDrain(t *testing.T) {
 }
 
 func TestADrainIsInTimeThoughClientsHaveNotClosedBehindTheirLastResponse(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.DrainTimeout(500*time.Millisecond))
+	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.DrainTimeout(1500*time.Millisecond))
 	c := clienttest.Dial(t, s.address)
 	get(t, c, "/")
 	s.beginDrain()

@@ -45,7 +45,8 @@ func TestOverHTTP2PolitecloseLosesNone(t *testing.T) {
 	})
 }
 
-// net/http takes a second for many of these Shutdowns, so they are few.
+// net/http takes a second for many of these Shutdowns, so they are few: until one
+// of them has lost a request.
 func TestOverHTTP2PlainShutdownLosesRequestsAndTheCountsAddUp(t *testing.T) {
 	overBothHTTP2(t, func(t *testing.T, tls bool) {
 		traffic := busyHTTP2(Shutdown(), tls)
@@ -53,14 +54,18 @@ func TestOverHTTP2PlainShutdownLosesRequestsAndTheCountsAddUp(t *testing.T) {
 		if os.Getenv("POLITECLOSE_FULL") != "" {
 			traffic.Restarts = 10
 		}
-		r, err := Run(t.Context(), traffic)
-		if err != nil {
-			t.Fatal(err)
+		const tries = 5
+		for range tries {
+			r, err := Run(t.Context(), traffic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkCounts(t, r)
+			if r.Lost > 0 {
+				return
+			}
 		}
-		if r.Lost == 0 {
-			t.Errorf("lost none of %d requests over %d restarts", r.Requests, r.Restarts)
-		}
-		checkCounts(t, r)
+		t.Errorf("lost nothing in %d runs", tries)
 	})
 }
 
