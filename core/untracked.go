@@ -45,20 +45,20 @@ func (u *untracked) ask(i reasonIndex) { u.asked.CompareAndSwap(0, uint32(i)) }
 func (u *untracked) leaving() <-chan struct{} {
 	l := u.leaver.Load()
 	if l == nil {
-		l = u.controller().leavers.add(u.ctl.lots.draw())
+		l = u.ctl.leavers.add(u.ctl.lots.draw())
 		if !u.leaver.CompareAndSwap(nil, l) {
-			u.controller().leavers.remove(l)
+			u.ctl.leavers.remove(l)
 			l = u.leaver.Load()
 		}
 	}
 	if u.state.Load()&stateEnded != 0 {
-		u.controller().leavers.remove(l)
+		u.ctl.leavers.remove(l)
 	}
 	return l.channel
 }
 
 func (u *untracked) end() {
 	if l := u.leaver.Load(); l != nil {
-		u.controller().leavers.remove(l)
+		u.ctl.leavers.remove(l)
 	}
 }
