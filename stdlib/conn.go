@@ -14,11 +14,20 @@ type conn struct {
 	*net.TCPConn
 	ctl    *core.Controller
 	record *record // nil until the server is tracked; set before net/http serves
-	closed atomic.Bool
+	bits   atomic.Uint32
 }
 
+// The bits of a conn. All in one, because there is one for every idle connection.
+const (
+	connClosed          = 1 << iota
+	connNoReadDeadline  // there is none for sure
+	connNoWriteDeadline // likewise
+)
+
+func (c *conn) closed() bool { return c.bits.Load()&connClosed != 0 }
+
 func (c *conn) Read(p []byte) (int, error) {
-	if c.closed.Load() {
+	if c.closed() {
 		return 0, net.ErrClosed // what comes now is the linger's
 	}
 	n, err := c.TCPConn.Read(p)
@@ -28,28 +37,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetReadDeadline leaves the deadline of a lingering connection alone: net/http
-// sets one after the StateIdle hook, in which the connection may have been
-// closed.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	return c.TCPConn.SetReadDeadline(t)
-}
-
-func (c *conn) SetDeadline(t time.Time) error {
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	return c.TCPConn.SetDeadline(t)
-}
-
 // Close never waits. http.Server's Close and Shutdown call it while they hold the
 // server's lock, and whoever hijacked the connection does not expect to wait
 // either.
 func (c *conn) Close() error {
-	if !c.closed.CompareAndSwap(false, true) {
+	if c.bits.Or(connClosed)&connClosed != 0 {
 		return net.ErrClosed
 	}
 	if c.record == nil {

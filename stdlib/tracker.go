@@ -198,7 +198,7 @@ func (r *record) silent() bool {
 // TLS says goodbye.
 func (r *record) closing() bool {
 	own := ownConn(r.conn)
-	return own != nil && own.closed.Load() || r.gone.Load()&isClosing != 0
+	return own != nil && own.closed() || r.gone.Load()&isClosing != 0
 }
 
 // close closes the connection in the background: TLS says goodbye, which waits up
@@ -217,7 +217,7 @@ func (r *record) cut() {
 		belowTLS(r.conn).Close()
 		return
 	}
-	own.closed.Store(true)
+	own.bits.Or(connClosed)
 	own.TCPConn.Close()
 	r.leave(goneSocket)
 }
