@@ -11,7 +11,7 @@ func cleanPath(p string) string {
 	if p == "" || p == "/" {
 		return ""
 	}
-	if _, clean := firstSegment(p); clean {
+	if isClean(p) {
 		return p[1:]
 	}
 	cleaned := path.Clean("/" + p)
@@ -21,30 +21,24 @@ func cleanPath(p string) string {
 	return cleaned[1:]
 }
 
-// firstSegment returns the segment behind the first slash, and whether the path is
-// as cleaning would leave it. One pass is faster than searches by package strings.
-func firstSegment(p string) (segment string, clean bool) {
-	if p == "" || p[0] != '/' {
+// isClean reports whether cleaning would leave the path as it is. It takes a
+// segment that begins with a dot for one that would not.
+func isClean(p string) bool {
+	return strings.HasPrefix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.")
+}
+
+// firstSegment returns the segment with which the cleaned path begins, if that
+// can be told without cleaning it.
+func firstSegment(p string) (segment string, ok bool) {
+	if len(p) < 2 || p[0] != '/' || p[1] == '/' || p[1] == '.' {
 		return "", false
 	}
-	end, afterSlash := 0, 1
-	for i := 1; i < len(p); i++ {
-		c := p[i]
-		if c > '/' || c < '.' {
-			continue
-		}
-		if i == afterSlash {
-			return "", false
-		}
-		if c == '/' {
-			afterSlash = i + 1
-			if end == 0 {
-				end = i
-			}
-		}
+	if dot := strings.IndexByte(p, '.'); dot > 0 && strings.Contains(p[dot-1:], "/..") {
+		return "", false // may take the first segment away
 	}
-	if end == 0 {
-		end = len(p)
+	end := 2
+	for end < len(p) && p[end] != '/' {
+		end++
 	}
 	return p[1:end], true
 }

@@ -142,7 +142,7 @@ func (s *patternSet) matchRoute(route string, r *http.Request, how strictness) b
 
 // matchPath reports whether the request's path is one of the set.
 func (s *patternSet) matchPath(r *http.Request, how strictness) bool {
-	if first, clean := firstSegment(r.URL.Path); clean && r.URL.RawPath == "" && s.tree.misses(first) {
+	if first, ok := firstSegment(r.URL.Path); ok && r.URL.RawPath == "" && s.tree.misses(first) {
 		return false
 	}
 	if s.tree.match(cleanPath(r.URL.Path), r, pathView, how) {
