@@ -15,22 +15,21 @@ import (
 // It runs no goroutine. A nil Controller decides nothing in Begin and in the
 // adapters' middleware; its other methods must not be called.
 type Controller struct {
+	// What each exchange reads comes first and close together: when it comes, the
+	// caches are full of the kernel's work for the request.
+	shards  []shard
+	drained atomic.Int64 // since when by Drain; 0 = not
+	rules   ruleSet
+	flag    flagReader
+	start   time.Time
+	load    loadRule
 	config
 
-	start      time.Time
-	needsClock bool // a rule other than a spread drain asks for the time
-	needsRoute bool
-
-	lots   lotSequence
-	budget budget
-	load   loadRule
-
-	drained        atomic.Int64 // since when by Drain; 0 = not
-	flag           flagReader
+	lots           lotSequence
+	budget         budget
 	listenerClosed atomic.Bool
 	leavers        leavers
 
-	shards             []shard
 	closes             []atomic.Uint64 // by reasonIndex-1
 	heldBack           atomic.Uint64
 	clientInitiated    atomic.Uint64
@@ -49,12 +48,11 @@ func New(opts ...Option) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		config:     *cfg,
-		start:      time.Now(),
-		needsClock: cfg.maxAge > 0 || len(cfg.signals) > 0 || len(cfg.flags) > 0,
-		needsRoute: !cfg.routes.empty() || !cfg.exempt.empty(),
-		shards:     make([]shard, 1<<bits.Len(uint(runtime.GOMAXPROCS(0)-1))),
-		closes:     make([]atomic.Uint64, len(cfg.reasons)),
+		shards: make([]shard, 1<<bits.Len(uint(runtime.GOMAXPROCS(0)-1))),
+		rules:  cfg.rules(),
+		start:  time.Now(),
+		config: *cfg,
+		closes: make([]atomic.Uint64, len(cfg.reasons)),
 	}
 	c.lots.init()
 	c.budget.init(cfg.perSecond, cfg.burst)

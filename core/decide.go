@@ -52,44 +52,44 @@ func (e *Exchange) clientClose(c *Controller, h http.Header) {
 // decide asks the rules in their order and returns the reason of the first that
 // wants the connection to end, 0 if none does.
 func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex {
-	conn := e.conn
-	if conn != nil {
-		if mark := conn.mark(); mark != 0 {
-			return mark
-		}
+	mark, asked := e.marked()
+	if mark != 0 {
+		return mark
 	}
 	var now int64
-	if c.needsClock {
+	if c.rules&needsClock != 0 {
 		now = c.now()
-		if len(c.flags) > 0 {
+		if c.rules&hasFlag != 0 {
 			c.flag.refreshAt(c, now)
 		}
 	}
 	if c.drainSince() != 0 && e.drains(c, now) {
 		return drainIndex
 	}
-	if asked := e.askedFor(); asked != 0 {
+	if asked != 0 {
 		return asked
 	}
-	if wantsClose(connectionHeader(h)) {
+	if left := connectionHeader(h); left != nil && wantsClose(left) {
 		return handlerIndex
 	}
 	var pattern string
-	if c.needsRoute {
+	if c.rules&needsRoute != 0 {
 		pattern = e.routePattern()
 	}
-	if e.state.Load()&stateSensitive != 0 || !c.routes.empty() && c.routes.sensitive(pattern, e.request) {
+	if e.state.Load()&stateSensitive != 0 || c.rules&hasRoutes != 0 && c.routes.sensitive(pattern, e.request) {
 		return routeIndex
 	}
-	for i := range c.matches {
-		if m := &c.matches[i]; m.accepts(e.request, c.logger) {
-			return m.reason
+	if c.rules&hasMatch != 0 {
+		for i := range c.matches {
+			if m := &c.matches[i]; m.accepts(e.request, c.logger) {
+				return m.reason
+			}
 		}
 	}
-	if c.statuses.has(status) {
+	if c.rules&hasStatus != 0 && c.statuses.has(status) {
 		return statusIndex
 	}
-	if c.needsClock || c.maxRequests > 0 {
+	if c.rules&voluntary != 0 {
 		return e.decideVoluntary(c, now, pattern)
 	}
 	return 0
@@ -100,16 +100,16 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 	conn := e.conn
 	var reason reasonIndex
 	switch {
-	case conn != nil && c.maxAge > 0 && conn.tooOld(now):
+	case conn != nil && c.rules&hasAge != 0 && conn.tooOld(now):
 		reason = ageIndex
-	case conn != nil && c.maxRequests > 0 && conn.usedUp():
+	case conn != nil && c.rules&hasRequestCount != 0 && conn.usedUp():
 		reason = requestsIndex
-	case len(c.signals) > 0 && e.overloaded(c, now):
+	case c.rules&hasLoad != 0 && e.overloaded(c, now):
 		reason = loadIndex
 	default:
 		return 0
 	}
-	if !c.exempt.empty() && c.exempt.exempts(pattern, e.request) {
+	if c.rules&hasExempt != 0 && c.exempt.exempts(pattern, e.request) {
 		return 0
 	}
 	if now == 0 {
@@ -163,11 +163,13 @@ func (e *Exchange) lot(c *Controller) lot {
 	return c.lots.draw()
 }
 
-func (e *Exchange) askedFor() reasonIndex {
+// marked returns the connection's mark and what CloseAfter asked for.
+func (e *Exchange) marked() (mark, asked reasonIndex) {
 	if e.conn != nil {
-		return e.conn.asked()
+		bits := e.conn.bits.Load()
+		return reasonIndex(bits >> markShift & 0xff), reasonIndex(bits >> askedShift & 0xff)
 	}
-	return reasonIndex(untrackedOf(e).asked.Load())
+	return 0, reasonIndex(untrackedOf(e).asked.Load())
 }
 
 // sensitive asks both views, the route and the path: one that does not see the
@@ -242,6 +244,9 @@ func deleteConnection(h http.Header) {
 // connectionHeader returns what a handler left. A key that was not written
 // through the Header's methods may be in lower case.
 func connectionHeader(h http.Header) []string {
+	if len(h) == 0 {
+		return nil
+	}
 	if v := h["Connection"]; v != nil {
 		return v
 	}

@@ -69,11 +69,11 @@ func (c *Controller) drainShare(now int64) float64 {
 
 // flagReader reads the DrainWhen flags, at most once a second.
 type flagReader struct {
+	since   atomic.Int64 // since when one of them is true; 0 = none is
+	next    atomic.Int64
 	asks    []func() bool
 	guard   guard
 	reading sync.Mutex // only ever tried
-	next    atomic.Int64
-	since   atomic.Int64 // since when one of them is true; 0 = none is
 }
 
 const flagInterval = time.Second

@@ -161,7 +161,7 @@ func (c *Connection) beginStream(r *http.Request) *Exchange {
 
 func (c *Connection) takeOff() {
 	c.ctl.shard(c).begun.Add(1)
-	if c.ctl.maxRequests > 0 {
+	if c.ctl.rules&hasRequestCount != 0 {
 		c.requests.Add(1)
 	}
 }
@@ -306,7 +306,7 @@ func (e *Exchange) bodyRead() bool {
 // freezeRoute asks for the route that a nested exchange gave while that still can
 // be answered.
 func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
-	if e.route != nil && nested.route != nil && e.state.Load()&stateCommitted == 0 && c.needsRoute {
+	if e.route != nil && nested.route != nil && e.state.Load()&stateCommitted == 0 && c.rules&needsRoute != 0 {
 		e.UseRoute(knownRoute(e.route.Path()))
 	}
 }

@@ -36,7 +36,7 @@ func (c *Connection) leaving() <-chan struct{} {
 	defer s.mu.Unlock()
 	if s.leaver == nil {
 		s.leaver = c.ctl.leavers.add(c.lot)
-		if c.ctl.maxAge > 0 {
+		if c.ctl.rules&hasAge != 0 {
 			s.leaver.goAfter(time.Duration(c.ageLimit() - c.age(c.ctl.now())))
 		}
 	}
@@ -87,7 +87,7 @@ func (ls *leavers) add(lot lot) *leaver {
 	}
 	ls.open[l] = struct{}{}
 	ls.schedule(l)
-	if len(ls.ctl.flags) > 0 && ls.poll == nil {
+	if ls.ctl.rules&hasFlag != 0 && ls.poll == nil {
 		ls.poll = time.AfterFunc(flagInterval, ls.pollFlags)
 	}
 	return l

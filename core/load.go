@@ -33,10 +33,10 @@ const (
 // loadRule turns the signals into the share of the connections that has to go.
 // Whichever exchange comes first reads them; it runs no goroutine.
 type loadRule struct {
-	signals []*signalState
 	next    atomic.Int64  // when the signals may be read again
 	share   atomic.Uint64 // math.Float64bits
 	epoch   atomic.Uint32 // counts the events that are over
+	signals []*signalState
 	restraint
 
 	reading   sync.Mutex // only ever tried; it guards the rest

@@ -20,19 +20,19 @@ import (
 type Option func(*config) error
 
 type config struct {
-	reasons     []Reason
-	routes      patternSet
-	exempt      patternSet
 	maxAge      time.Duration
 	maxRequests int
-	statuses    statusSet
 	matches     []match
+	logger      *slog.Logger
+	routes      patternSet
+	exempt      patternSet
+	statuses    statusSet
+	reasons     []Reason
 	signals     []Signal
 	flags       []func() bool
 	spread      time.Duration
 	perSecond   float64
 	burst       int
-	logger      *slog.Logger
 }
 
 func newConfig(opts []Option) (*config, error) {

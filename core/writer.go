@@ -104,7 +104,7 @@ func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
 func (e *Exchange) nestIn(c *Controller, outer *Exchange) {
 	c.shard(e.conn).begun.Add(^uint64(0))
 	if e.conn != nil {
-		if c.maxRequests > 0 {
+		if c.rules&hasRequestCount != 0 {
 			e.conn.requests.Add(^uint32(0))
 		}
 		e.conn.end(e)
