@@ -1,7 +1,6 @@
 package stdlib
 
 import (
-	"hash/maphash"
 	"net"
 	"reflect"
 	"sync"
@@ -12,16 +11,16 @@ import (
 // goroutines, so it is many short lists. The links are in the records, so that a
 // connection of Listener's, which knows its record, costs no map entry.
 type registry struct {
-	next  atomic.Uint32
-	lists [registryLists]recordList
+	next    atomic.Uint32
+	lists   [registryLists]recordList
+	foreign sync.Map // net.Conn → *record, of those that Listener did not make
 }
 
 const registryLists = 32
 
 type recordList struct {
-	mu      sync.Mutex
-	first   *record
-	foreign map[net.Conn]*record // those that Listener did not make
+	mu    sync.Mutex
+	first *record
 }
 
 // links are a record's place in the registry.
@@ -30,23 +29,12 @@ type links struct {
 	prev, next *record
 }
 
-var registrySeed = maphash.MakeSeed()
-
 // canBeFound reports whether a connection that Listener did not make can be told
 // from others. All pointers can.
 func canBeFound(c net.Conn) bool { return reflect.ValueOf(c).Comparable() }
 
-// listOf returns the list that holds the record of a connection that Listener did
-// not make.
-func (g *registry) listOf(c net.Conn) *recordList {
-	return &g.lists[maphash.Comparable(registrySeed, c)%registryLists]
-}
-
 func (g *registry) add(r *record) {
 	l := &g.lists[g.next.Add(1)%registryLists]
-	if r.foreign {
-		l = g.listOf(r.conn)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.list, r.next = l, l.first
@@ -55,10 +43,7 @@ func (g *registry) add(r *record) {
 	}
 	l.first = r
 	if r.foreign {
-		if l.foreign == nil {
-			l.foreign = make(map[net.Conn]*record)
-		}
-		l.foreign[r.conn] = r
+		g.foreign.Store(r.conn, r)
 	}
 }
 
@@ -75,8 +60,8 @@ func (g *registry) remove(r *record) {
 		r.next.prev = r.prev
 	}
 	r.prev, r.next = nil, nil
-	if r.foreign && l.foreign[r.conn] == r {
-		delete(l.foreign, r.conn)
+	if r.foreign {
+		g.foreign.CompareAndDelete(r.conn, r)
 	}
 }
 
@@ -84,10 +69,9 @@ func (g *registry) find(c net.Conn) *record {
 	if !canBeFound(c) {
 		return nil
 	}
-	l := g.listOf(c)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.foreign[c]
+	r, _ := g.foreign.Load(c)
+	found, _ := r.(*record)
+	return found
 }
 
 // all returns the records at this moment.

@@ -71,11 +71,7 @@ func (t *tracker) install(srv *http.Server) error {
 		return ctx
 	}
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
-		t.setState(c, state, func() {
-			if connState != nil {
-				connState(c, state)
-			}
-		})
+		t.setState(c, state, connState)
 	}
 	srv.RegisterOnShutdown(t.onShutdown)
 	return goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {

@@ -102,14 +102,16 @@ func ownConn(c net.Conn) *conn {
 	}
 }
 
-func (t *tracker) setState(c net.Conn, state http.ConnState, user func()) {
+// setState calls the user's hook after the record has been told.
+func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn, http.ConnState)) {
 	r := t.find(c)
+	mustClose := r != nil && r.SetState(state)
+	if user != nil {
+		user(c, state)
+	}
 	if r == nil {
-		user()
 		return
 	}
-	mustClose := r.SetState(state)
-	user()
 	switch state {
 	case http.StateIdle:
 		if t.watching.Load() {

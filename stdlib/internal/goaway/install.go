@@ -187,10 +187,11 @@ func (cs *connections) announce() {
 
 // unwrap returns the Conn that c is or has, nil if there is none.
 func unwrap(c net.Conn) *Conn {
-	if ours, ok := c.(interface{ self() *Conn }); ok {
-		return ours.self()
+	switch c := c.(type) {
+	case *Conn:
+		return c
+	case *secure:
+		return c.Conn
 	}
 	return nil
 }
-
-func (c *Conn) self() *Conn { return c }
