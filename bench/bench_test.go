@@ -15,7 +15,7 @@ import (
 )
 
 // tiny is enough to see that a number moves.
-var tiny = sizes{1, time.Millisecond, 5, 1, time.Millisecond, 1, 1, 300 * time.Millisecond}
+var tiny = sizes{1, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
 
 func TestTheReportHasARowForEverythingThatIsCompared(t *testing.T) {
 	var stdout, stderr bytes.Buffer

@@ -26,9 +26,8 @@ type sizes struct {
 	exchangeRounds int
 	exchangeTime   time.Duration // of one arrangement in one round
 
-	triples   int
-	slices    int           // that each side of a triple is cut into
-	sliceTime time.Duration // of one side
+	triples  int
+	sideTime time.Duration // of each side of a triple
 
 	restartRounds int
 	restarts      int // of one method in one round
@@ -36,8 +35,8 @@ type sizes struct {
 }
 
 var (
-	full  = sizes{31, 20 * time.Millisecond, 21, 30, 10 * time.Millisecond, 5, 4, 2 * time.Second}
-	quick = sizes{3, 5 * time.Millisecond, 5, 3, 3 * time.Millisecond, 1, 1, time.Second}
+	full  = sizes{31, 20 * time.Millisecond, 21, 500 * time.Millisecond, 5, 4, 2 * time.Second}
+	quick = sizes{3, 5 * time.Millisecond, 5, 10 * time.Millisecond, 1, 1, time.Second}
 )
 
 func main() {

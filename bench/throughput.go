@@ -20,7 +20,10 @@ type traffic struct {
 	elapsed  time.Duration
 }
 
-const answer = "ok"
+const (
+	answer = "ok"
+	warmUp = 5 * time.Millisecond
+)
 
 // writeAnswer sets a header field, as most handlers do: for one that does not ask
 // for its header net/http spares a copy of it, which everybody's look costs.
@@ -43,7 +46,7 @@ func newTraffic(a arrangement, p protocol) (*traffic, error) {
 
 // connect begins a triple with a new connection: one may be faster than another
 // for as long as it lasts, by where its buffers happen to lie.
-func (t *traffic) connect(warmUp time.Duration) (err error) {
+func (t *traffic) connect() (err error) {
 	t.disconnect()
 	if t.client, err = t.protocol.newClient(t.server); err != nil {
 		t.client = nil
@@ -83,13 +86,23 @@ func (t *traffic) close() error {
 type throughput struct {
 	rate     []float64 // requests per second
 	baseRate []float64
-	ratio    []float64 // to the base of the same triple
-	aa       []float64 // of a second base to the first
+	ratio    []float64 // to the mean of the triple's bases
+	aa       []float64 // of one base to the other
 }
 
-// measureThroughput measures an arrangement, its base and its base once more,
-// triple by triple. The three take turns also within a triple, slice by slice, so
-// that whatever slows the machine down meets all of them.
+// sliceTime is how long one side of a triple has its turn. It is short because a
+// machine changes its pace within milliseconds. Over HTTP/2 a turn begins without
+// requests under way and waits for the last at its end, which must not be much of it.
+func (p protocol) sliceTime() time.Duration {
+	if p == http2 {
+		return 10 * time.Millisecond
+	}
+	return 500 * time.Microsecond
+}
+
+// measureThroughput measures an arrangement between its base and its base once
+// more, triple by triple. The three take turns also within a triple, slice by slice,
+// so that whatever slows the machine down meets all of them.
 func measureThroughput(ctx context.Context, p protocol, a, base arrangement, size sizes) (result throughput, err error) {
 	var sides []*traffic
 	defer func() {
@@ -108,23 +121,24 @@ func measureThroughput(ctx context.Context, p protocol, a, base arrangement, siz
 	}
 	for triple := range size.triples {
 		for _, side := range sides {
-			if err := side.connect(size.sliceTime); err != nil {
+			if err := side.connect(); err != nil {
 				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
 			}
 		}
-		for slice := range size.slices * len(sides) {
+		for slice := range int(max(size.sideTime/p.sliceTime(), 1)) * len(sides) {
 			if ctx.Err() != nil {
 				return throughput{}, context.Cause(ctx)
 			}
 			// Each round of slices begins with another side.
-			if err := sides[(slice+slice/len(sides)+triple)%len(sides)].run(size.sliceTime); err != nil {
+			if err := sides[(slice+slice/len(sides)+triple)%len(sides)].run(p.sliceTime()); err != nil {
 				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
 			}
 		}
 		first, measured, second := sides[0].rate(), sides[1].rate(), sides[2].rate()
+		alone := (first + second) / 2
 		result.rate = append(result.rate, measured)
-		result.baseRate = append(result.baseRate, first)
-		result.ratio = append(result.ratio, measured/first)
+		result.baseRate = append(result.baseRate, alone)
+		result.ratio = append(result.ratio, measured/alone)
 		result.aa = append(result.aa, second/first)
 	}
 	return result, nil
@@ -135,11 +149,12 @@ func throughputSection(ctx context.Context, size sizes) (string, error) {
 	fmt.Fprintf(&text, `## Requests through one kept connection
 
 A real server and a client on loopback, the answer has a Content-Type and 2 bytes: over %s one request at a time, over
-%s %d. Each row is %d interleaved measurements of %v over new connections: of the framework alone (A), the row's
-own, and the framework alone once more (A/A). The ratios are to the first A of the same measurement: their median, and the
-lower 95 %% bound of the median by order statistics. What A/A is off 1 is the machine's noise.
+%s %d. Each row is %d measurements over new connections: of the framework alone (A), the row's own, and the framework
+alone once more (A/A), %v each in turns of %v (%s) or %v. The ratios are to the mean of both A of the same
+measurement: their median, and the lower 95 %% bound of the median by order statistics. What A/A is off 1 is the machine's
+noise.
 
-`, http1, http2, streams, size.triples, time.Duration(size.slices)*size.sliceTime)
+`, http1, http2, streams, size.triples, size.sideTime, http1.sliceTime(), http1, http2.sliceTime())
 	for _, p := range []protocol{http1, http2} {
 		t := newTable(string(p), "requests/s", "alone", "ratio", "lower bound", "A/A", "lower bound of A/A")
 		all := arrangements(p)
