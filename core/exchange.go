@@ -58,7 +58,8 @@ const (
 	stateEnded
 	stateSensitive
 	statePostponed
-	stateLanded // no longer counted as in flight
+	stateLanded   // no longer counted as in flight
+	stateAdopting // a nested exchange is handing its route on
 )
 
 // add sets bits of the state and returns what it was before.
@@ -115,11 +116,15 @@ func (c *Connection) begin(r *http.Request) *Exchange {
 	if r.ProtoMajor == 2 {
 		return c.beginStream(r)
 	}
+	// An exchange whose context is done was given up by a handler above it, such
+	// as http.TimeoutHandler; this is the connection's next request. Where it is
+	// this request that was given up, the other one may be the next.
 	if outer := c.current.Load(); outer != nil && outer.request.Context().Err() == nil {
+		if r.Context().Err() != nil {
+			return &Exchange{request: r} // decides nothing, for nobody will see it
+		}
 		return newExchange(r, more{ctl: c.ctl, owner: outer})
 	}
-	// An exchange whose context is done was given up by a handler above it,
-	// such as http.TimeoutHandler; this is the connection's next request.
 	var e *Exchange
 	if r.Body == nil || r.Body == http.NoBody {
 		e = &Exchange{request: r}
@@ -172,42 +177,6 @@ func (e *Exchange) leaveFlight() {
 	if e.add(stateLanded)&stateLanded == 0 {
 		e.controller().shard(e.conn).landed.Add(1)
 	}
-}
-
-// Route tells the pattern under which a router has registered what serves a
-// request, in the router's own syntax. The method has the name that echo gave it,
-// so that an echo.Context is a Route.
-type Route interface{ Path() string }
-
-type routeFunc func() string
-
-func (f routeFunc) Path() string { return f() }
-
-type knownRoute string
-
-func (r knownRoute) Path() string { return string(r) }
-
-// SetRoute gives the router's own pattern of the route that serves the request,
-// which [OnRoutes] and [Exempt] match. It is asked at most once, at the commit
-// point, and only where there is such a rule; a nested exchange is asked no
-// later than its End, because routers recycle their contexts. Without SetRoute
-// the request's Pattern field is used, which http.ServeMux sets.
-//
-// An empty pattern means that no route was found. The innermost exchange wins.
-// A nil function changes nothing.
-func (e *Exchange) SetRoute(pattern func() string) {
-	if pattern != nil {
-		e.UseRoute(routeFunc(pattern))
-	}
-}
-
-// UseRoute is [Exchange.SetRoute] for a router whose own context knows the
-// pattern. It spares the allocation of a function.
-func (e *Exchange) UseRoute(route Route) {
-	if owner := e.owner(); owner != nil {
-		owner.UseRoute(route)
-	}
-	e.route = route
 }
 
 // Sensitive ends the connection after this response, with [ReasonRoute]: what
@@ -301,20 +270,4 @@ func (e *Exchange) bodyRead() bool {
 	}
 	_, err := e.more.body.Read(nil)
 	return err != nil
-}
-
-// freezeRoute asks for the route that a nested exchange gave while that still can
-// be answered.
-func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
-	if e.route != nil && nested.route != nil && e.state.Load()&stateCommitted == 0 && c.rules&needsRoute != 0 {
-		e.UseRoute(knownRoute(e.route.Path()))
-	}
-}
-
-// routePattern returns the router's pattern of the route that serves the request.
-func (e *Exchange) routePattern() string {
-	if e.route != nil {
-		return e.route.Path()
-	}
-	return e.request.Pattern
 }

@@ -194,3 +194,66 @@ func TestAPostponedResponseThatAHandlerAboveOvertookMakesTheNextOneAnnounce(t *t
 		t.Error("the next response does not announce")
 	}
 }
+
+// givenUp is a request as http.TimeoutHandler hands it on, after the time is up.
+func givenUp(r *http.Request) *http.Request {
+	ctx, cancel := context.WithCancel(r.Context())
+	cancel()
+	return r.WithContext(ctx)
+}
+
+func TestTheRouterOfAHandlerThatWasGivenUpIsNotAsked(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	r := requestOn(openConnection(c), "/users/7")
+	inner, cancel := context.WithCancel(r.Context())
+	w := exchange(c, r, func(http.ResponseWriter, *http.Request) {
+		_, nested := c.Begin(r.WithContext(inner))
+		nested.SetRoute(func() string { t.Error("asked"); return "/users/:id" })
+		cancel()
+	})
+	if w.announces() {
+		t.Errorf("sent %v", w.sent)
+	}
+}
+
+func TestAHandlerThatWasGivenUpMayGoOnBesideTheAnswer(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	for range 100 {
+		r := requestOn(openConnection(c), "/")
+		inner, cancel := context.WithCancel(r.Context())
+		begun, done := make(chan struct{}), make(chan struct{})
+		exchange(c, r, func(http.ResponseWriter, *http.Request) {
+			go func() {
+				defer close(done)
+				_, nested := c.Begin(r.WithContext(inner))
+				close(begun)
+				for range 10 {
+					nested.SetRoute(func() string { return "/users/:id" })
+				}
+				nested.End()
+			}()
+			<-begun
+			cancel()
+		})
+		<-done
+	}
+	if s := c.Stats(); s.InFlight != 0 || s.Exchanges != 100 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAHandlerThatWasGivenUpHasNoSayInTheNextRequest(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	conn := openConnection(c)
+	w := exchange(c, requestOn(conn, "/"), func(http.ResponseWriter, *http.Request) {
+		late := newFakeWriter()
+		_, e := c.Begin(givenUp(requestOn(conn, "/users/7")))
+		e.SetRoute(func() string { return "/users/:id" })
+		e.Sensitive()
+		e.Writer(late).WriteHeader(200)
+		e.End()
+	})
+	if s := c.Stats(); w.announces() || s.InFlight != 0 || s.Exchanges != 1 {
+		t.Errorf("sent %v, %+v", w.sent, s)
+	}
+}

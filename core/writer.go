@@ -113,7 +113,7 @@ func (e *Exchange) nestIn(c *Controller, outer *Exchange) {
 	}
 	e.conn, e.more = nil, &more{ctl: c, owner: outer}
 	if e.route != nil {
-		outer.UseRoute(e.route)
+		outer.adopt((*nestedRoute)(e))
 	}
 	if e.state.Load()&stateSensitive != 0 {
 		outer.Sensitive()
