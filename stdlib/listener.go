@@ -12,8 +12,10 @@ import (
 // (RFC 9112 §9.6). It belongs below TLS. [Serve] uses it by itself; who calls
 // http.Server.Serve wraps the listener with it and the server with [Track].
 //
-// The connections embed *net.TCPConn. Connections of any other type pass through
-// as they are, and so does everything where an argument is nil.
+// The connections embed *net.TCPConn. They clear a deadline only if one was set
+// through them, because net/http clears several for each request. Connections of
+// any other type pass through as they are, and so does everything where an argument
+// is nil.
 func Listener(inner net.Listener, ctl *core.Controller) net.Listener {
 	if l, ok := inner.(*listener); inner == nil || ctl == nil || ok && l.ctl == ctl {
 		return inner
