@@ -76,6 +76,18 @@ func TestTheInnermostRouteWins(t *testing.T) {
 	}
 }
 
+func TestARouteThatIsNilChangesNothing(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	w := exchange(c, requestOn(openConnection(c), "/api/users/7"), twice(c, func(e *Exchange) {
+		e.SetRoute(func() string { return "/users/:id" })
+		e.SetRoute(nil)
+		e.UseRoute(nil)
+	}, nothing))
+	if !w.announces() {
+		t.Errorf("sent %v", w.sent)
+	}
+}
+
 func TestARouteIsAskedOnlyIfARuleWantsIt(t *testing.T) {
 	c := newController(t)
 	exchange(c, requestOn(openConnection(c), "/"), twice(c, func(e *Exchange) {

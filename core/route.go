@@ -30,8 +30,11 @@ func (e *Exchange) SetRoute(pattern func() string) {
 }
 
 // UseRoute is [Exchange.SetRoute] for a router whose own context knows the
-// pattern. It spares the allocation of a function.
+// pattern. It spares the allocation of a function. A nil Route changes nothing.
 func (e *Exchange) UseRoute(route Route) {
+	if route == nil {
+		return
+	}
 	e.route = route
 	if owner := e.owner(); owner != nil {
 		owner.adopt((*nestedRoute)(e))
@@ -78,17 +81,11 @@ func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
 // routePattern returns the router's pattern of the route that serves the request.
 // It is for the exchange that has committed: from then on nothing is adopted.
 func (e *Exchange) routePattern() string {
-	if e.state.Load()&stateAdopting != 0 {
-		e.awaitAdopted()
+	for e.state.Load()&stateAdopting != 0 {
+		runtime.Gosched()
 	}
 	if e.route != nil {
 		return e.route.Path()
 	}
 	return e.request.Pattern
-}
-
-func (e *Exchange) awaitAdopted() {
-	for e.state.Load()&stateAdopting != 0 {
-		runtime.Gosched()
-	}
 }
