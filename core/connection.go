@@ -224,8 +224,11 @@ func (c *Connection) InputAfterAnnounce() bool {
 func (c *Connection) set(bits uint32) (old uint32)   { return c.bits.Or(bits) }
 func (c *Connection) clear(bits uint32) (old uint32) { return c.bits.And(^bits) }
 
-func (c *Connection) mark() reasonIndex  { return reasonIndex(c.bits.Load() >> markShift & 0xff) }
-func (c *Connection) asked() reasonIndex { return reasonIndex(c.bits.Load() >> askedShift & 0xff) }
+// marked returns the connection's mark and what CloseAfter asked for.
+func (c *Connection) marked() (mark, asked reasonIndex) {
+	bits := c.bits.Load()
+	return reasonIndex(bits >> markShift & 0xff), reasonIndex(bits >> askedShift & 0xff)
+}
 
 // setMark marks the connection and reports whether it was the first to do so.
 func (c *Connection) setMark(i reasonIndex) (first bool) {

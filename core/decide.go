@@ -163,11 +163,9 @@ func (e *Exchange) lot(c *Controller) lot {
 	return c.lots.draw()
 }
 
-// marked returns the connection's mark and what CloseAfter asked for.
 func (e *Exchange) marked() (mark, asked reasonIndex) {
 	if e.conn != nil {
-		bits := e.conn.bits.Load()
-		return reasonIndex(bits >> markShift & 0xff), reasonIndex(bits >> askedShift & 0xff)
+		return e.conn.marked()
 	}
 	return 0, reasonIndex(untrackedOf(e).asked.Load())
 }

@@ -110,7 +110,7 @@ func (w *fakeWriter) announces() bool {
 
 // Mark returns why the connection ends, and false until that is decided.
 func (c *Connection) Mark() (Reason, bool) {
-	i := c.mark()
+	i, _ := c.marked()
 	if i == 0 {
 		return "", false
 	}

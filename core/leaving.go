@@ -40,7 +40,8 @@ func (c *Connection) leaving() <-chan struct{} {
 			s.leaver.goAfter(time.Duration(c.ageLimit() - c.age(c.ctl.now())))
 		}
 	}
-	if bits := c.bits.Load(); c.mark() != 0 || bits&bitLeft != 0 || bits&(bitOpen|bitHijacked) == 0 {
+	mark, _ := c.marked()
+	if bits := c.bits.Load(); mark != 0 || bits&bitLeft != 0 || bits&(bitOpen|bitHijacked) == 0 {
 		c.ctl.leavers.remove(s.leaver)
 	}
 	return s.leaver.channel

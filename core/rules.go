@@ -19,19 +19,19 @@ const (
 	voluntary  = hasAge | hasRequestCount | hasLoad
 )
 
-func (cfg *config) rules() (rules ruleSet) {
+func (c *config) rules() (rules ruleSet) {
 	for _, r := range []struct {
 		given bool
 		rule  ruleSet
 	}{
-		{!cfg.routes.empty(), hasRoutes},
-		{!cfg.exempt.empty(), hasExempt},
-		{len(cfg.matches) > 0, hasMatch},
-		{cfg.statuses != statusSet{}, hasStatus},
-		{cfg.maxAge > 0, hasAge},
-		{cfg.maxRequests > 0, hasRequestCount},
-		{len(cfg.signals) > 0, hasLoad},
-		{len(cfg.flags) > 0, hasFlag},
+		{!c.routes.empty(), hasRoutes},
+		{!c.exempt.empty(), hasExempt},
+		{len(c.matches) > 0, hasMatch},
+		{c.statuses != statusSet{}, hasStatus},
+		{c.maxAge > 0, hasAge},
+		{c.maxRequests > 0, hasRequestCount},
+		{len(c.signals) > 0, hasLoad},
+		{len(c.flags) > 0, hasFlag},
 	} {
 		if r.given {
 			rules |= r.rule
