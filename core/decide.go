@@ -17,14 +17,20 @@ func (e *Exchange) Commit(h http.Header, status int) {
 		return
 	}
 	c := e.controller()
-	if c == nil || e.owner() != nil || e.add(stateCommitted)&stateCommitted != 0 {
+	if c == nil || e.owner() != nil {
 		return
 	}
-	e.settle(c, h, status)
+	if before := e.add(stateCommitted); before&stateCommitted == 0 {
+		e.settle(c, before, h, status)
+	}
 }
 
-// settle is what the first Commit does, or End in its place.
-func (e *Exchange) settle(c *Controller, h http.Header, status int) {
+// settle is what the first Commit does, or End in its place. before is the state
+// that they found.
+func (e *Exchange) settle(c *Controller, before uint32, h http.Header, status int) {
+	if before&stateAdopting != 0 {
+		e.awaitAdopted()
+	}
 	if status == http.StatusSwitchingProtocols {
 		e.leaveFlight() // the connection is no longer HTTP's to end
 		return

@@ -222,7 +222,7 @@ func (e *Exchange) End() {
 		return
 	}
 	if bits&^before&stateCommitted != 0 {
-		e.settle(c, e.below.Header(), http.StatusOK)
+		e.settle(c, before, e.below.Header(), http.StatusOK)
 	}
 	if before&stateLanded == 0 {
 		c.shard(e.conn).landed.Add(1)

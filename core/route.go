@@ -70,6 +70,13 @@ func (e *Exchange) adopt(route Route) {
 	e.state.And(^uint32(stateAdopting))
 }
 
+// awaitAdopted waits for who is just handing a route on.
+func (e *Exchange) awaitAdopted() {
+	for e.state.Load()&stateAdopting != 0 {
+		runtime.Gosched()
+	}
+}
+
 // freezeRoute asks for the route that a nested exchange gave while that still can
 // be answered.
 func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
@@ -79,11 +86,8 @@ func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
 }
 
 // routePattern returns the router's pattern of the route that serves the request.
-// It is for the exchange that has committed: from then on nothing is adopted.
+// It is for an exchange that has committed: from then on nothing is adopted.
 func (e *Exchange) routePattern() string {
-	for e.state.Load()&stateAdopting != 0 {
-		runtime.Gosched()
-	}
 	if e.route != nil {
 		return e.route.Path()
 	}
