@@ -83,11 +83,11 @@ func BenchmarkMiddleware(b *testing.B) {
 // noise. It reports the median of the ratios and the lower bound of its 95 %
 // confidence interval.
 //
-// In a round the servers take turns every few requests. The machine changes its pace
-// by half within milliseconds, which meets all of them then; it leaves none its
-// caches, as it is where a server has more than one connection. Each round has new
-// connections, because one may be faster than another for as long as it lasts, by
-// where its buffers happen to lie.
+// In a round the servers take turns every few requests, so that a machine that
+// changes its pace by half within milliseconds does so for all of them. Each finds
+// the caches full of the others' work then. Each round has new connections,
+// because one may be faster than another for as long as it lasts, by where its
+// buffers happen to lie.
 func BenchmarkThroughput(b *testing.B) {
 	const rounds, turns, requests = 21, 1500, 20
 	// It sets a header field, as most handlers do: for one that does not ask for
