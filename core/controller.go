@@ -36,6 +36,7 @@ type Controller struct {
 	inputAfterAnnounce atomic.Uint64
 	untracked          atomic.Uint64
 	untrackedSaid      sync.Once
+	unusedSaid         sync.Once // by Drained
 }
 
 // New returns a Controller with the rules that the options give, or an error

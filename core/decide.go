@@ -82,7 +82,7 @@ func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex 
 	if c.rules&needsRoute != 0 {
 		pattern = e.routePattern()
 	}
-	if e.state.Load()&stateSensitive != 0 || c.rules&hasRoutes != 0 && c.routes.sensitive(pattern, e.request) {
+	if e.state.Load()&stateSensitive != 0 || c.rules&hasRoutes != 0 && c.sensitive(pattern, e.request) {
 		return routeIndex
 	}
 	if c.rules&hasMatch != 0 {
@@ -115,7 +115,7 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 	default:
 		return 0
 	}
-	if c.rules&hasExempt != 0 && c.exempt.exempts(pattern, e.request) {
+	if c.rules&hasExempt != 0 && c.exempts(pattern, e.request) {
 		return 0
 	}
 	if now == 0 {
@@ -174,19 +174,6 @@ func (e *Exchange) marked() (mark, asked reasonIndex) {
 		return e.conn.marked()
 	}
 	return 0, reasonIndex(untrackedOf(e).asked.Load())
-}
-
-// sensitive asks both views, the route and the path: one that does not see the
-// pattern must not keep the other from it.
-func (s *patternSet) sensitive(pattern string, r *http.Request) bool {
-	return pattern != "" && s.matchRoute(pattern, r, loose) || s.matchPath(r, loose)
-}
-
-func (s *patternSet) exempts(pattern string, r *http.Request) bool {
-	if pattern != "" {
-		return s.matchRoute(pattern, r, routed)
-	}
-	return s.matchPath(r, exact)
 }
 
 // announce marks the connection and tells the client.

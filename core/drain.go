@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,27 @@ func (c *Controller) DrainSpread() time.Duration { return c.spread }
 // ListenerClosed is for servers: it says that a listener was closed for good, so
 // that Resume refuses from now on.
 func (c *Controller) ListenerClosed() { c.listenerClosed.Store(true) }
+
+// Drained is for servers: it says that a drain has come to its end. Once it logs
+// a warning that names the patterns of [OnRoutes] and [Exempt] that have not
+// matched a single exchange so far, for a rule that never fires is most likely
+// not in the router's syntax.
+func (c *Controller) Drained() {
+	var unused []string
+	for _, s := range c.patternStats() {
+		if s.Matches == 0 {
+			unused = append(unused, fmt.Sprintf("%s(%q)", s.Option, s.Pattern))
+		}
+	}
+	if len(unused) == 0 {
+		return
+	}
+	c.unusedSaid.Do(func() {
+		c.logger.Warn("politeclose: these patterns have matched no request; "+
+			"they may be in another router's syntax, or name a route that the program does not have. This is said once",
+			"patterns", unused)
+	})
+}
 
 // drainSince returns when the drain began, 0 if there is none. It does not read
 // the flags.

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/pattern"
 )
 
 // Option configures a [Controller]. An Option with a bad argument makes [New]
@@ -19,13 +21,19 @@ import (
 // The others add to it.
 type Option func(*config) error
 
+// The options that take patterns, as errors and [PatternStat] name them.
+const (
+	onRoutes = "OnRoutes"
+	exempt   = "Exempt"
+)
+
 type config struct {
 	maxAge      time.Duration
 	maxRequests int
 	matches     []match
 	logger      *slog.Logger
-	routes      patternSet
-	exempt      patternSet
+	routes      pattern.Set
+	exempt      pattern.Set
 	statuses    statusSet
 	reasons     []Reason
 	signals     []Signal
@@ -68,7 +76,7 @@ func newConfig(opts []Option) (*config, error) {
 // patterns, a method that is not in upper case, and a pattern given twice are
 // errors. The cost per request does not depend on the number of patterns.
 func OnRoutes(patterns ...string) Option {
-	return func(c *config) error { return c.routes.add("OnRoutes", patterns) }
+	return func(c *config) error { return c.routes.Add(onRoutes, patterns) }
 }
 
 // Exempt keeps age, request count and load from ending a connection with the
@@ -80,7 +88,7 @@ func OnRoutes(patterns ...string) Option {
 // then to the letter; and "/users/{id}" exempts no route but one with a parameter
 // in that place, so not "/users/me".
 func Exempt(patterns ...string) Option {
-	return func(c *config) error { return c.exempt.add("Exempt", patterns) }
+	return func(c *config) error { return c.exempt.Add(exempt, patterns) }
 }
 
 // OnAge ends a connection that has been open for longer than limit, with

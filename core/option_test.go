@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strings"
@@ -77,4 +78,14 @@ func TestTheNumberOfReasonsIsBounded(t *testing.T) {
 	if _, err := New(options...); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("%v", err)
 	}
+}
+
+func ExampleOnRoutes() {
+	_, err := New(OnRoutes("POST /login", "/admin/", "/users/{id:[0-9]+}"))
+	fmt.Println(err)
+	_, err = New(OnRoutes("login"))
+	fmt.Println(err != nil)
+	// Output:
+	// <nil>
+	// true
 }

@@ -1,5 +1,11 @@
 package core
 
+import (
+	"net/http"
+
+	"github.com/politeclose/politeclose/core/internal/pattern"
+)
+
 // ruleSet tells which kinds of rules a Controller has, so that an exchange passes
 // over the others without a look at their data.
 type ruleSet uint8
@@ -24,8 +30,8 @@ func (c *config) rules() (rules ruleSet) {
 		given bool
 		rule  ruleSet
 	}{
-		{!c.routes.empty(), hasRoutes},
-		{!c.exempt.empty(), hasExempt},
+		{!c.routes.Empty(), hasRoutes},
+		{!c.exempt.Empty(), hasExempt},
 		{len(c.matches) > 0, hasMatch},
 		{c.statuses != statusSet{}, hasStatus},
 		{c.maxAge > 0, hasAge},
@@ -38,4 +44,46 @@ func (c *config) rules() (rules ruleSet) {
 		}
 	}
 	return rules
+}
+
+// requestOf returns what patterns ask about a request. A handler may take the URL
+// away.
+func requestOf(r *http.Request) pattern.Request {
+	q := pattern.Request{Method: r.Method, Host: r.Host}
+	if u := r.URL; u != nil {
+		q.Path = u.Path
+		if u.RawPath != "" {
+			q.EscapedPath = u.EscapedPath()
+		}
+	}
+	return q
+}
+
+// sensitive asks both views, the route and the path: one that does not see the
+// pattern must not keep the other from it.
+func (c *config) sensitive(route string, r *http.Request) bool {
+	q := requestOf(r)
+	return c.routes.LooseRoute(route, q) || c.routes.LoosePath(q)
+}
+
+// exempts asks about the path only where the router gave no route, so as not to
+// exempt too much.
+func (c *config) exempts(route string, r *http.Request) bool {
+	if route != "" {
+		return c.exempt.ExactRoute(route, requestOf(r))
+	}
+	return c.exempt.ExactPath(requestOf(r))
+}
+
+// patternStats returns nil where there are no patterns.
+func (c *config) patternStats() (stats []PatternStat) {
+	for _, rule := range []struct {
+		option string
+		set    *pattern.Set
+	}{{onRoutes, &c.routes}, {exempt, &c.exempt}} {
+		for _, count := range rule.set.Counts() {
+			stats = append(stats, PatternStat{rule.option, count.Pattern, count.Matches})
+		}
+	}
+	return stats
 }

@@ -21,9 +21,21 @@ type Stats struct {
 
 	Draining bool
 
+	Patterns []PatternStat // those of OnRoutes, then those of Exempt, each in its order
+
 	Signals   []SignalStat // those of OnLoad, in its order
 	LoadShare float64      // the share of the connections that has to go for load, 0 to 0.9
 	LoadRate  float64      // closes per second allowed for load: the Budget's, 1000 at most, or less where they did not help
+}
+
+// PatternStat is a pattern in [Stats].
+type PatternStat struct {
+	Option  string // "OnRoutes" or "Exempt"
+	Pattern string
+	// Matches is how often the pattern matched the path or the route of an exchange
+	// about which its rule was asked. A pattern that has not matched after a while
+	// is most likely not in the router's syntax: "/users/:id" with net/http.
+	Matches uint64
 }
 
 // Stats returns a snapshot. It allocates and is meant for a scrape, not for every
@@ -45,6 +57,7 @@ func (c *Controller) Stats() Stats {
 	s.Exchanges, s.InFlight = sum.begun, sum.inFlight()
 	s.Open, s.Active, s.Hijacked = int(sum.open), int(sum.active), int(sum.hijacked)
 	s.Idle = max(s.Open-s.Active, 0)
+	s.Patterns = c.patternStats()
 	if len(c.load.signals) > 0 {
 		s.LoadShare = c.load.shareAt(c.now(), c)
 		s.LoadRate = c.load.perSecond()

@@ -1,4 +1,4 @@
-package core
+package pattern
 
 import (
 	"net/url"
@@ -44,6 +44,9 @@ func firstSegment(p string) (segment string, ok bool) {
 }
 
 func unescapeSegment(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
 	if u, err := url.PathUnescape(s); err == nil {
 		return u
 	}

@@ -1,26 +1,49 @@
-package core
+package pattern
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-func newSet(t testing.TB, patterns ...string) *patternSet {
+func newSet(t testing.TB, patterns ...string) *Set {
 	t.Helper()
-	var s patternSet
-	if err := s.add("OnRoutes", patterns); err != nil {
+	var s Set
+	if err := s.Add("OnRoutes", patterns); err != nil {
 		t.Fatal(err)
 	}
 	return &s
 }
 
-func request(method, target string) *http.Request {
-	return httptest.NewRequest(method, target, nil)
+func request(method, target string) Request {
+	return taken(httptest.NewRequest(method, target, nil))
+}
+
+// taken is what core takes from a request.
+func taken(r *http.Request) Request {
+	q := Request{Method: r.Method, Host: r.Host, Path: r.URL.Path}
+	if r.URL.RawPath != "" {
+		q.EscapedPath = r.URL.EscapedPath()
+	}
+	return q
+}
+
+// sensitive and exempt are the questions of OnRoutes and of Exempt.
+func (s *Set) sensitive(route string, r Request) bool {
+	return s.LooseRoute(route, r) || s.LoosePath(r)
+}
+
+func (s *Set) exempt(route string, r Request) bool {
+	if route != "" {
+		return s.ExactRoute(route, r)
+	}
+	return s.ExactPath(r)
 }
 
 func TestPatternsAgainstRequests(t *testing.T) {
@@ -83,6 +106,15 @@ func TestPatternsAgainstRequests(t *testing.T) {
 		{"a subtree's name is a whole segment", "/users/{id:[0-9]+}/", "GET", "/x", "/users/{id:[0-9]+}x", false, false},
 		{"a slash within chi's regular expression", "/d/{day:[0-9]+/*}", "GET", "/d/7", "/d/7", false, false},
 		{"a route with an empty segment", "/users/{id}", "GET", "/x", "/users//", true, false},
+		{"net/http's route, percent-encoded", "/caf%C3%A9", "GET", "/caf%C3%A9", "/caf%C3%A9", true, true},
+		{"net/http's route, percent-encoded where the pattern is not", "/café", "GET", "/x", "GET /caf%C3%A9", true, true},
+		{"net/http's route with an encoded slash", "/a%2Fb", "GET", "/a%2Fb", "/a%2Fb", true, true},
+		{"an encoded slash within a subtree", "/a%2Fb/", "GET", "/a%2Fb/c", "/a%2Fb/{x}", true, true},
+		{"an encoded slash is another route than a slash", "/a%2Fb", "GET", "/x", "/a/b", false, false},
+		{"an encoded brace is no wildcard", "/{id}", "GET", "/x", "/%7Bid%7D", true, false},
+		{"… and a wildcard is no encoded brace", "/%7Bid%7D", "GET", "/x", "/{id}", false, false},
+		{"an encoded colon is no parameter", "/%3Aid", "GET", "/x", "/:id", false, false},
+		{"a percent sign that encodes nothing", "/100%", "GET", "/100%25", "/100%", true, true},
 		{"a wildcard exempts no other route", "/users/{id}", "GET", "/users/me", "/users/me", true, false},
 		{"a wildcard exempts a route with a parameter", "/users/{id}", "GET", "/users/7", "/users/:id", true, true},
 		{"a host in capitals", "example.com/login", "GET", "http://EXAMPLE.com/login", "", true, false},
@@ -94,7 +126,7 @@ func TestPatternsAgainstRequests(t *testing.T) {
 			if got := s.sensitive(c.route, r); got != c.sensitive {
 				t.Errorf("OnRoutes(%q) on %s %s with route %q: %v, want %v", c.pattern, c.method, c.target, c.route, got, c.sensitive)
 			}
-			if got := s.exempts(c.route, r); got != c.exempt {
+			if got := s.exempt(c.route, r); got != c.exempt {
 				t.Errorf("Exempt(%q) on %s %s with route %q: %v, want %v", c.pattern, c.method, c.target, c.route, got, c.exempt)
 			}
 		})
@@ -119,17 +151,15 @@ func TestAMalformedOrDuplicatePatternIsAnError(t *testing.T) {
 		{[]string{"/users/{id"}, `"/users/{id" has a brace`},
 		{[]string{"post /login"}, `"post /login" can match no request but one with that very method`},
 	} {
-		for _, option := range []struct {
-			name string
-			make func(...string) Option
-		}{{"OnRoutes", OnRoutes}, {"Exempt", Exempt}} {
-			_, err := New(option.make(c.patterns...))
-			if err == nil || !strings.Contains(err.Error(), c.names) || !strings.Contains(err.Error(), option.name) {
-				t.Errorf("%s(%q): error %v, want one that names the option and %s", option.name, c.patterns, err, c.names)
+		for _, option := range []string{"OnRoutes", "Exempt"} {
+			var s Set
+			err := s.Add(option, c.patterns)
+			if err == nil || !strings.Contains(err.Error(), c.names) || !strings.Contains(err.Error(), option) {
+				t.Errorf("%s(%q): error %v, want one that names the option and %s", option, c.patterns, err, c.names)
 			}
 		}
 	}
-	if _, err := New(OnRoutes("/a"), OnRoutes("/a")); err == nil {
+	if err := newSet(t, "/a").Add("OnRoutes", []string{"/a"}); err == nil {
 		t.Error("a pattern given twice in two options is accepted")
 	}
 }
@@ -151,8 +181,8 @@ func FuzzRoutePattern(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, pattern, method, target string) {
-		var s patternSet
-		if s.add("OnRoutes", []string{pattern}) != nil || len(s.routes)+len(s.subtrees) > 0 || strings.Contains(pattern, "/*") {
+		var s Set
+		if s.Add("OnRoutes", []string{pattern}) != nil || len(s.routes)+len(s.subtrees) > 0 || strings.Contains(pattern, "/*") {
 			return
 		}
 		u, err := url.ParseRequestURI(target)
@@ -160,10 +190,11 @@ func FuzzRoutePattern(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: method, URL: u, Host: "h.com", Header: http.Header{}}
+		q := taken(r)
 		mux := http.NewServeMux()
 		mux.Handle(pattern, http.NotFoundHandler())
 		_, served := mux.Handler(r)
-		sensitive, exempt := s.sensitive("", r), s.exempts("", r)
+		sensitive, exempt := s.sensitive("", q), s.exempt("", q)
 		if served != "" && !sensitive {
 			t.Errorf("the mux serves %s %q with %q, which OnRoutes does not see", method, target, pattern)
 		}
@@ -177,12 +208,100 @@ func FuzzRoutePattern(f *testing.F) {
 	})
 }
 
-func ExampleOnRoutes() {
-	_, err := New(OnRoutes("POST /login", "/admin/", "/users/{id:[0-9]+}"))
-	fmt.Println(err)
-	_, err = New(OnRoutes("login"))
-	fmt.Println(err != nil)
-	// Output:
-	// <nil>
-	// true
+// FuzzRouteOfItself: a pattern that is given letter for letter as the router has
+// it matches that route, in both strictnesses.
+func FuzzRouteOfItself(f *testing.F) {
+	for _, p := range []string{
+		"/", "/login", "POST /login", "h.com/x/", "/{$}", "/x/{$}", "/a/{x}/b", "/f/{rest...}", "/users/:id", "/a/*/b", "/f/*", "/f/*rest",
+		"/u/{id:[0-9]+}", "/u/{id:[0-9]+}/*", "/caf%C3%A9", "/a%2Fb/", "/%7Bx%7D", "/%2A", "/%3Aid/x", "/100%",
+	} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, pattern string) {
+		var s Set
+		if s.Add("Exempt", []string{pattern}) != nil {
+			return
+		}
+		r := Request{Method: "GET"}
+		host := pattern
+		if space := strings.IndexAny(pattern, " \t"); space >= 0 && !strings.HasPrefix(pattern, "/") {
+			r.Method, host = pattern[:space], strings.TrimLeft(pattern[space:], " \t")
+		}
+		if r.Host, _, _ = strings.Cut(host, "/"); strings.Contains(r.Host, ":") {
+			return // hosts are compared without their port, by net/http as well
+		}
+		if !s.LooseRoute(pattern, r) || !s.ExactRoute(pattern, r) {
+			t.Errorf("%q does not match itself", pattern)
+		}
+	})
+}
+
+func TestTheExamplesOfThePackageComment(t *testing.T) {
+	source, err := os.ReadFile("pattern.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := map[string]func(s *Set, what string) bool{
+		"LoosePath":  func(s *Set, what string) bool { return s.LoosePath(onHost(what)) },
+		"ExactPath":  func(s *Set, what string) bool { return s.ExactPath(onHost(what)) },
+		"LooseRoute": func(s *Set, what string) bool { return s.LooseRoute(what, request("POST", "/x")) },
+		"ExactRoute": func(s *Set, what string) bool { return s.ExactRoute(what, request("POST", "/x")) },
+	}
+	line := regexp.MustCompile(`(?m)^//\t(\w+)?\s+(\S+)\s{2,}(\S+(?: \S+)?)\s{2,}(yes|no)\b`)
+	found, ask := 0, (func(*Set, string) bool)(nil)
+	for _, row := range regexp.MustCompile(`(?m)^//\t.*$`).FindAllString(string(source), -1) {
+		if name := strings.Fields(row)[1]; methods[name] != nil {
+			ask = methods[name]
+		}
+		m := line.FindStringSubmatch(row)
+		if m == nil {
+			continue
+		}
+		found++
+		if got := ask(newSet(t, m[2]), m[3]); got != (m[4] == "yes") {
+			t.Errorf("%v, not as in %s", got, row)
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d examples found", found)
+	}
+}
+
+// onHost is a request for a path that may have a host before it.
+func onHost(target string) Request {
+	host, path, _ := strings.Cut(target, "/")
+	return Request{Method: "GET", Host: host, Path: "/" + path}
+}
+
+func TestARequestWithoutAPathIsOneForTheRoot(t *testing.T) {
+	s := newSet(t, "/{$}")
+	if !s.LoosePath(Request{}) || !s.ExactPath(Request{}) || s.LooseRoute("", Request{}) {
+		t.Error("an empty path is not the root, or an empty route is a route")
+	}
+}
+
+func TestEachPatternThatMatchesIsCounted(t *testing.T) {
+	s := newSet(t, "/admin/", "/admin/users", "/users/:id", "/w/{id:[0-9]+}", "/w/*")
+	for range 2 {
+		s.LoosePath(request("GET", "/admin/users"))
+	}
+	s.LooseRoute("/w/{id:[0-9]+}", request("GET", "/w/7"))
+	s.LoosePath(request("GET", "/users/7"))
+	want := []Count{{"/admin/", 2}, {"/admin/users", 2}, {"/users/:id", 0}, {"/w/{id:[0-9]+}", 1}, {"/w/*", 1}}
+	if got := s.Counts(); !slices.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+func TestMatchingDoesNotAllocate(t *testing.T) {
+	s := newSet(t, "/login", "POST h.com/admin/{id}", "/w/{id:[0-9]+}/*")
+	r := Request{Method: "POST", Host: "h.com", Path: "/admin/7"}
+	allocations := testing.AllocsPerRun(100, func() {
+		if !s.LoosePath(r) || !s.ExactRoute("POST h.com/admin/{id}", r) || !s.LooseRoute("/w/{id:[0-9]+}/x", r) {
+			t.Error("no match")
+		}
+	})
+	if allocations > 0 {
+		t.Errorf("%v allocations", allocations)
+	}
 }

@@ -1,0 +1,65 @@
+package pattern
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// condition is what a pattern asks beside the path.
+type condition struct {
+	pattern      *counted
+	method, host string
+	routeOnly    bool // the pattern is a router's own and says nothing about paths
+}
+
+type conditions []condition
+
+func (cs *conditions) add(c condition) error {
+	same := func(other condition) bool {
+		other.pattern = c.pattern
+		return other == c
+	}
+	if slices.ContainsFunc(*cs, same) {
+		return errDuplicate
+	}
+	*cs = append(*cs, c)
+	return nil
+}
+
+// match counts the patterns whose conditions hold.
+func (cs conditions) match(q *question) {
+	for i := range cs {
+		if c := &cs[i]; c.holds(q) {
+			q.match(c.pattern)
+		}
+	}
+}
+
+func (c *condition) holds(q *question) bool {
+	if c.routeOnly && q.view != routeView {
+		return false
+	}
+	if c.method != "" && c.method != q.Method && !(c.method == http.MethodGet && q.Method == http.MethodHead) {
+		return false
+	}
+	return c.host == "" || sameHost(c.host, hostname(q.Host), q)
+}
+
+func hostname(host string) string {
+	if strings.IndexByte(host, ':') < 0 {
+		return host
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return host
+}
+
+// sameHost knows, where a difference would be a way around a pattern, that
+// neither capitals nor the root's dot make another host.
+func sameHost(pattern, host string, q *question) bool {
+	return pattern == host ||
+		(q.how == loose || q.view == routeView) && strings.EqualFold(pattern, strings.TrimSuffix(host, "."))
+}

@@ -1,0 +1,277 @@
+// Package pattern compares requests with the patterns of core's OnRoutes and
+// Exempt.
+//
+// A pattern that parses as one of [http.ServeMux] means the same thing here. One
+// that does not, but begins with a slash, is a router's own and is compared with
+// the router's route as a string.
+//
+// # Two views
+//
+// A request is seen in two ways, and they are never mixed:
+//
+//   - its path, as the client wrote it: "/users/7". Paths are cleaned as
+//     ServeMux does, so "//users/./7" is the same one.
+//   - its route, the pattern under which the router has registered what served
+//     it: "/users/{id}", "GET example.com/users/{id}", or "/users/:id".
+//
+// Both may be percent-encoded; "/caf%C3%A9" and "/café" are the same. An encoded
+// slash may or may not end a segment, since routers do not agree, so a path with
+// one is tried in both ways.
+//
+// # Two degrees of strictness
+//
+// OnRoutes is loose: what reaches a handler must not go past the rule, so it
+// takes what might be the same thing for the same. Exempt is exact: only what is
+// surely meant may be spared. These are the four combinations:
+//
+//	LoosePath     pattern       path            matches
+//	              /login        /login          yes
+//	              /login        /login/         yes: a trailing slash makes no difference
+//	              /admin/       /admin          yes: … nor does a missing one
+//	              /users/{id}   /users/me       yes: a wildcard is any one segment
+//	              h.com/login   H.COM./login    yes: it is the same host
+//	              /users/:id    /users/7        no: to ServeMux ":id" is a literal
+//
+//	ExactPath     /login        //login         yes: it is cleaned
+//	              /login        /login/         no: that may be another handler's
+//	              /admin/       /admin          no
+//	              /users/{id}   /users/me       yes
+//	              h.com/login   H.COM./login    no
+//
+//	LooseRoute    pattern       route           matches
+//	              /login        POST /login     yes: a pattern without a method is for all
+//	              /login        /login/         yes
+//	              /admin/       /admin/u/:id    yes: it is below
+//	              /users/:id    /users/:id      yes: to the letter
+//	              /users/{id}   /users/:user    yes: a wildcard covers a parameter,
+//	              /users/{id}   /users/me       yes: … and a literal,
+//	              /users/{id}   /users/*        no: … but nothing longer than a segment
+//
+//	ExactRoute    /login        POST /login     yes
+//	              /login        /login/         no
+//	              /login/       /login          yes: chi takes the slash off its routes
+//	              /users/{id}   /users/:user    yes
+//	              /users/{id}   /users/me       no: that is another route
+//
+// In all of them a pattern's method is compared with the request's own, not with
+// the route's, and GET includes HEAD.
+package pattern
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// Request is what patterns ask about a request besides its route. It is a copy,
+// so that it can be taken before a handler changes the request.
+type Request struct {
+	Method, Host string
+	Path         string // decoded, as in url.URL; "" is like "/"
+	// EscapedPath is the path as the client wrote it, where encoding Path gives
+	// something else, such as an encoded slash: where url.URL has a RawPath.
+	EscapedPath string
+}
+
+// Set is the patterns of an option. It answers for any number of them at the
+// cost of one: a tree with a level per path segment, walked once. Most requests
+// leave it at the first level. There is no cache of answers, because a walk costs
+// less than a look-up in one and needs no bound.
+//
+// The zero value is empty. Matching allocates only for a route or a path that is
+// percent-encoded, and may be done by many goroutines at once, but not while
+// patterns are added.
+type Set struct {
+	patterns []*counted
+	tree     node
+	// Router patterns that are not net/http's, compared as strings: the whole
+	// route, or the part of it before a slash where everything below is meant.
+	routes, subtrees map[string]*counted
+}
+
+// counted is a pattern and how often it has matched.
+type counted struct {
+	pattern string
+	matches atomic.Uint64
+}
+
+// Count says how often a pattern has matched.
+type Count struct {
+	Pattern string
+	Matches uint64
+}
+
+// Empty reports whether there is no pattern.
+func (s *Set) Empty() bool { return len(s.patterns) == 0 }
+
+// Counts returns the patterns in the order in which they were added.
+func (s *Set) Counts() []Count {
+	counts := make([]Count, len(s.patterns))
+	for i, c := range s.patterns {
+		counts[i] = Count{c.pattern, c.matches.Load()}
+	}
+	return counts
+}
+
+// Add adds patterns that were given to the option of this name. Its error names
+// the option and the pattern.
+func (s *Set) Add(option string, patterns []string) error {
+	if len(patterns) == 0 {
+		return fmt.Errorf("%s: no pattern given; name at least one, such as %q", option, "/login")
+	}
+	for _, p := range patterns {
+		if err := s.add(p); err != nil {
+			return fmt.Errorf("%s: the pattern %q %w", option, p, err)
+		}
+	}
+	return nil
+}
+
+var (
+	errDuplicate  = errors.New("is given twice, or means the same as an earlier one; give each once")
+	errUnbalanced = errors.New("has a brace without its other half")
+	errMethodCase = errors.New("can match no request but one with that very method (RFC 9110 §9.1); write it in upper case, such as POST")
+	errUnclean    = errors.New("can match no request, because paths are compared after cleaning; leave out empty, . and .. segments")
+)
+
+func (s *Set) add(pattern string) error {
+	c := &counted{pattern: pattern}
+	parseErr := parseServeMux(pattern)
+	switch {
+	case parseErr == nil:
+		if err := s.tree.add(c); err != nil {
+			return err
+		}
+	case strings.HasPrefix(pattern, "/"):
+		if err := s.addRoute(c); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("is neither a net/http pattern such as %q or %q (%w) nor a router's own, which begins with a slash",
+			"/login", "POST /users/{id}", parseErr)
+	}
+	s.patterns = append(s.patterns, c)
+	return nil
+}
+
+// parseServeMux asks net/http itself, whose parser is not exported and panics.
+func parseServeMux(pattern string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	http.NewServeMux().Handle(pattern, http.NotFoundHandler())
+	return nil
+}
+
+// addRoute takes a pattern that only its router understands.
+func (s *Set) addRoute(c *counted) error {
+	if strings.Count(c.pattern, "{") != strings.Count(c.pattern, "}") {
+		return errUnbalanced
+	}
+	if s.routes == nil {
+		s.routes, s.subtrees = make(map[string]*counted), make(map[string]*counted)
+	}
+	set, route := s.routes, c.pattern
+	slash := strings.LastIndexByte(route, '/')
+	// A brace would be the end of a regular expression with a slash in it.
+	if last := route[slash+1:]; last == "" || last[0] == '*' && !strings.Contains(last, "}") {
+		set, route = s.subtrees, route[:slash]
+	}
+	if set[route] != nil {
+		return errDuplicate
+	}
+	set[route] = c
+	return nil
+}
+
+// LoosePath reports whether the request's path is one of the set, for OnRoutes.
+func (s *Set) LoosePath(r Request) bool { return s.matchPath(r, loose) }
+
+// ExactPath reports whether the request's path is one of the set, for Exempt.
+func (s *Set) ExactPath(r Request) bool { return s.matchPath(r, exact) }
+
+// LooseRoute reports whether the route that serves the request is one of the
+// set, for OnRoutes. An empty route is none.
+func (s *Set) LooseRoute(route string, r Request) bool { return s.matchRoute(route, r, loose) }
+
+// ExactRoute reports whether the route that serves the request is one of the
+// set, for Exempt. An empty route is none.
+func (s *Set) ExactRoute(route string, r Request) bool { return s.matchRoute(route, r, exact) }
+
+// view says what the string is that the tree is asked about.
+type view uint8
+
+const (
+	pathView    view = iota // a request's path, decoded
+	escapedView             // a request's path, each segment still to be decoded
+	routeView               // a router's route, the same
+)
+
+// strictness says what counts as the same; the package comment has examples.
+type strictness uint8
+
+const (
+	loose strictness = iota
+	exact
+)
+
+// question is one request on its way through the set. Each pattern that matches
+// is counted, so that none looks unused beside a wider one.
+type question struct {
+	Request
+	view    view
+	how     strictness
+	matched bool
+}
+
+func (q *question) match(c *counted) {
+	c.matches.Add(1)
+	q.matched = true
+}
+
+func (s *Set) matchPath(r Request, how strictness) bool {
+	if first, ok := firstSegment(r.Path); ok && r.EscapedPath == "" && s.tree.misses(first) {
+		return false
+	}
+	q := question{Request: r, view: pathView, how: how}
+	s.tree.match(cleanPath(r.Path), &q)
+	if !q.matched && r.EscapedPath != "" {
+		// Routers that match the encoded path (ServeMux, chi) keep an encoded slash
+		// inside its segment.
+		q.view = escapedView
+		s.tree.match(cleanPath(r.EscapedPath), &q)
+	}
+	return q.matched
+}
+
+func (s *Set) matchRoute(route string, r Request, how strictness) bool {
+	if route == "" {
+		return false
+	}
+	q := question{Request: r, view: routeView, how: how}
+	s.matchOwnRoute(route, &q)
+	// net/http's patterns may begin with a method and a host.
+	if slash := strings.IndexByte(route, '/'); slash >= 0 {
+		s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
+	}
+	return q.matched
+}
+
+// matchOwnRoute looks a route up among the patterns of addRoute.
+func (s *Set) matchOwnRoute(route string, q *question) {
+	if c := s.routes[route]; c != nil {
+		q.match(c)
+	}
+	if len(s.subtrees) == 0 {
+		return
+	}
+	for end := len(route); end >= 0; end = strings.LastIndexByte(route[:end], '/') {
+		if c := s.subtrees[route[:end]]; c != nil {
+			q.match(c)
+		}
+	}
+}
