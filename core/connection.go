@@ -20,7 +20,7 @@ type Connection struct {
 	ctl     *Controller
 	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
-	tell    func()                       // nil where a response's header announces
+	tell    atomic.Pointer[func(Reason)] // nil where a response's header announces
 	opened  int64                        // since Controller.start, in nanoseconds
 	lot     lot
 
@@ -71,11 +71,11 @@ func (c *Connection) Open(ctl *Controller) {
 	ctl.shard(c).open.Add(1)
 }
 
-// AnnounceWith makes announce tell the client that the connection ends, in place
-// of a response's header: a GOAWAY, on HTTP/2. It must be called before the first
-// exchange. announce is called at most once and must not wait.
-func (c *Connection) AnnounceWith(announce func()) {
-	c.tell = announce
+// AnnounceWith makes announce tell the client that the connection ends, and why,
+// in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
+// the first exchange. announce is called at most once and must not wait.
+func (c *Connection) AnnounceWith(announce func(Reason)) {
+	c.tell.Store(&announce)
 	c.set(bitHTTP2)
 }
 
@@ -88,8 +88,8 @@ func (c *Connection) DrainDue() bool {
 // AnnounceDrain announces the drain without waiting for a response to do it. It
 // does nothing where only a response can.
 func (c *Connection) AnnounceDrain() {
-	if c.tell != nil {
-		c.announce(drainIndex, true)
+	if tell := c.tell.Load(); tell != nil {
+		c.announce(*tell, drainIndex, true)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *Connection) Leave() {
 }
 
 // announce marks a connection with AnnounceWith and tells the client.
-func (c *Connection) announce(reason reasonIndex, inDrain bool) {
+func (c *Connection) announce(tell func(Reason), reason reasonIndex, inDrain bool) {
 	if c.setMark(reason) {
 		c.ctl.closes[reason-1].Add(1)
 		c.forgetLeaver()
@@ -111,7 +111,8 @@ func (c *Connection) announce(reason reasonIndex, inDrain bool) {
 		bits |= bitAnnouncedDrain
 	}
 	if c.set(bits)&bitAnnounced == 0 {
-		c.tell()
+		mark, _ := c.marked()
+		tell(c.ctl.reason(mark))
 	}
 }
 

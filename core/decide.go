@@ -178,10 +178,12 @@ func (e *Exchange) marked() (mark, asked reasonIndex) {
 
 // announce marks the connection and tells the client.
 func (e *Exchange) announce(c *Controller, h http.Header, reason reasonIndex) {
-	if e.conn != nil && e.conn.tell != nil {
-		deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
-		e.conn.announce(reason, c.drainSince() != 0)
-		return
+	if e.conn != nil {
+		if tell := e.conn.tell.Load(); tell != nil {
+			deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
+			e.conn.announce(*tell, reason, c.drainSince() != 0)
+			return
+		}
 	}
 	if e.request.ProtoMajor < 3 {
 		setClose(h)

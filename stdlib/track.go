@@ -79,7 +79,7 @@ func (t *tracker) install(srv *http.Server) error {
 		if r == nil {
 			return
 		}
-		r.AnnounceWith(c.Announce)
+		r.AnnounceWith(func(core.Reason) { c.Announce() })
 		r.http2.Store(c)
 		// Who comes while the listener is open has nowhere else to go, and is told
 		// with the first response.
