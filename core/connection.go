@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Connection is the record of one client connection, for servers; package stdlib
@@ -22,7 +24,7 @@ type Connection struct {
 	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
 	tell    atomic.Pointer[func(Reason)] // nil where a response's header announces
 	opened  int64                        // since Controller.start, in nanoseconds
-	lot     lot
+	lot     shed.Lot
 
 	requests atomic.Uint32
 	served   atomic.Uint32 // exchanges that ended while draining
@@ -61,11 +63,11 @@ func (c *Connection) Open(ctl *Controller) {
 	now := ctl.now()
 	c.ctl = ctl
 	c.opened = now
-	c.lot = ctl.lots.draw()
+	c.lot = ctl.lots.Draw()
 	if share := ctl.drainShare(now); share > 0 {
 		// The connections that came before have had their share of the drain;
 		// this one has the rest of it before itself.
-		c.lot = c.lot.within(share, 1)
+		c.lot = c.lot.Within(share, 1)
 	}
 	c.set(bitOpen)
 	ctl.shard(c).open.Add(1)
@@ -82,7 +84,7 @@ func (c *Connection) AnnounceWith(announce func(Reason)) {
 // DrainDue reports whether the Controller is draining and, with a [DrainSpread],
 // the connection's own moment has come.
 func (c *Connection) DrainDue() bool {
-	return c.lot.float() < c.ctl.drainShare(c.ctl.now())
+	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
 }
 
 // AnnounceDrain announces the drain without waiting for a response to do it. It
@@ -269,15 +271,15 @@ func (c *Connection) usedUp() bool {
 // are drawn apart from each other and from the lot, so that a connection that
 // goes early for one reason does not go early for all.
 func (c *Connection) ageLimit() int64 {
-	return jittered(int64(c.ctl.maxAge), c.lot.other(1))
+	return jittered(int64(c.ctl.maxAge), c.lot.Other(1))
 }
 
 func (c *Connection) requestLimit() uint32 {
-	return uint32(min(jittered(int64(c.ctl.maxRequests), c.lot.other(2)), math.MaxUint32))
+	return uint32(min(jittered(int64(c.ctl.maxRequests), c.lot.Other(2)), math.MaxUint32))
 }
 
-func jittered(limit int64, l lot) int64 {
-	return limit + int64(math.Round(float64(limit)*(l.float()-0.5)/5))
+func jittered(limit int64, l shed.Lot) int64 {
+	return limit + int64(math.Round(float64(limit)*(l.Float()-0.5)/5))
 }
 
 func (c *Connection) sharedRecord() *sharedRecord {

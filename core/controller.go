@@ -8,12 +8,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Controller decides which connections must end. One Controller may serve
 // several servers. Make it with [New]; all methods are safe for concurrent use.
-// It runs no goroutine. A nil Controller decides nothing in Begin and in the
-// adapters' middleware; its other methods must not be called.
+// It runs no goroutine, except for a moment to read a flag or a signal. A nil
+// Controller decides nothing in Begin and in the adapters' middleware; its other
+// methods must not be called.
 type Controller struct {
 	// What each exchange reads comes first and close together: when it comes, the
 	// caches are full of the kernel's work for the request.
@@ -25,8 +28,8 @@ type Controller struct {
 	load    loadRule
 	config
 
-	lots           lotSequence
-	budget         budget
+	lots           shed.Lots
+	budget         shed.Budget
 	listenerClosed atomic.Bool
 	leavers        leavers
 
@@ -55,9 +58,9 @@ func New(opts ...Option) (*Controller, error) {
 		config: *cfg,
 		closes: make([]atomic.Uint64, len(cfg.reasons)),
 	}
-	c.lots.init()
-	c.budget.init(cfg.perSecond, cfg.burst)
-	if err := c.load.init(cfg); err != nil {
+	c.lots.Init()
+	c.budget.Init(cfg.perSecond, cfg.burst)
+	if err := c.load.init(cfg, c.snapshot); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
 	c.flag.init(cfg.flags)

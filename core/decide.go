@@ -3,6 +3,8 @@ package core
 import (
 	"net/http"
 	"strings"
+
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Commit takes the exchange's decision and, for a close, writes the announcement
@@ -131,13 +133,10 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 // allowed takes a voluntary close from the budget; one for load has to be within
 // the load rule's own restraint as well.
 func (e *Exchange) allowed(c *Controller, reason reasonIndex, now int64) bool {
-	switch {
-	case reason != loadIndex:
-		return c.budget.take(now)
-	case e.conn == nil:
-		return c.load.restraint.take(now, 0, &c.budget)
+	if reason == loadIndex {
+		return c.load.Take(now, e.opened(), &c.budget)
 	}
-	return c.load.restraint.take(now, e.conn.opened, &c.budget)
+	return c.budget.Take(now)
 }
 
 func (e *Exchange) drains(c *Controller, now int64) bool {
@@ -147,26 +146,30 @@ func (e *Exchange) drains(c *Controller, now int64) bool {
 	if now == 0 {
 		now = c.now()
 	}
-	return e.lot(c).float() < c.drainShare(now)
+	return e.lot(c).Float() < c.drainShare(now)
 }
 
 func (e *Exchange) overloaded(c *Controller, now int64) bool {
-	load := &c.load
-	share := load.shareAt(now, c)
-	if share <= 0 || e.conn != nil && e.conn.age(now) < minLoadAge {
-		return false
+	c.load.refresh(now)
+	return c.load.Share(now) > 0 && c.load.Goes(e.lot(c), e.opened(), now)
+}
+
+// opened is when the connection was opened, as far as is known.
+func (e *Exchange) opened() int64 {
+	if e.conn != nil {
+		return e.conn.opened
 	}
-	return load.lotOf(e.lot(c)).float() < share
+	return shed.LongAgo
 }
 
 // lot is the connection's, so that a share of the connections goes and not a
 // share of the responses, which would take the busiest first. Without a record
 // there is nothing to remember it on.
-func (e *Exchange) lot(c *Controller) lot {
+func (e *Exchange) lot(c *Controller) shed.Lot {
 	if e.conn != nil {
 		return e.conn.lot
 	}
-	return c.lots.draw()
+	return c.lots.Draw()
 }
 
 func (e *Exchange) marked() (mark, asked reasonIndex) {

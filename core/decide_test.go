@@ -70,7 +70,7 @@ func TestTheFirstRuleInOrderWinsAndLaterOnesAreNotAsked(t *testing.T) {
 					}
 				}
 				voluntary := first >= 5
-				if c.budget.take(c.now()) == voluntary {
+				if c.budget.Take(c.now()) == voluntary {
 					t.Errorf("the budget was used: %v, want %v", !voluntary, voluntary)
 				}
 			})

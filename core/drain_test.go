@@ -36,20 +36,6 @@ func TestDrainIsIdempotentAndResumeTakesItBack(t *testing.T) {
 	}
 }
 
-func TestLotsAreSpreadMoreEvenlyThanChance(t *testing.T) {
-	for _, n := range []int{10, 100, 1000} {
-		var s lotSequence
-		s.init()
-		lots := make([]float64, n)
-		for i := range lots {
-			lots[i] = s.draw().float()
-		}
-		if d := distanceFromUniform(lots); d > 3/float64(n) {
-			t.Errorf("%d lots are %.4f from uniform; chance gives about %.4f", n, d, 0.9/math.Sqrt(float64(n)))
-		}
-	}
-}
-
 // distanceFromUniform is the Kolmogorov distance from uniform on [0,1).
 func distanceFromUniform(values []float64) (d float64) {
 	slices.Sort(values)
@@ -96,7 +82,7 @@ func TestAConnectionAcceptedDuringASpreadDrainHasTheRestOfItBeforeItself(t *test
 		c.Drain()
 		time.Sleep(7 * time.Second)
 		for range 1000 {
-			if lot := openConnection(c).lot.float(); lot < 0.7 {
+			if lot := openConnection(c).lot.Float(); lot < 0.7 {
 				t.Fatalf("a lot of %v at a share of 0.7", lot)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Leaving returns a channel that is closed when the connection of the request
@@ -61,7 +63,7 @@ func (c *Connection) forgetLeaver() {
 // leaver is one Leaving channel that is still open.
 type leaver struct {
 	channel chan struct{}
-	lot     lot
+	lot     shed.Lot
 	all     *leavers
 	drain   *time.Timer // nil while there is no drain
 	age     *time.Timer // nil without OnAge
@@ -78,7 +80,7 @@ type leavers struct {
 
 func (ls *leavers) init(ctl *Controller) { ls.ctl = ctl }
 
-func (ls *leavers) add(lot lot) *leaver {
+func (ls *leavers) add(lot shed.Lot) *leaver {
 	l := &leaver{channel: make(chan struct{}), lot: lot, all: ls}
 	ls.ctl.flag.refresh(ls.ctl)
 	ls.mu.Lock()
@@ -141,7 +143,7 @@ func (ls *leavers) schedule(l *leaver) {
 	if since == 0 {
 		return
 	}
-	moment := since + int64(l.lot.float()*float64(ls.ctl.spread))
+	moment := since + int64(l.lot.Float()*float64(ls.ctl.spread))
 	l.drain = time.AfterFunc(time.Duration(moment-ls.ctl.now()), func() { ls.remove(l) })
 }
 

@@ -7,10 +7,12 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
-// ErrSignalUnavailable is wrapped by the error of [New] where a [Signal] can not
-// be read on this platform or in this process.
+// ErrSignalUnavailable is wrapped by the error of [New] where a [Signal]
+// cannot be read on this platform or in this process.
 var ErrSignalUnavailable = errors.New("signal unavailable")
 
 // Signal is one measure of load. While its value is between Soft and Hard a
@@ -22,11 +24,12 @@ type Signal struct {
 	// Soft and Hard are in the signal's own unit. Soft must be less than Hard.
 	Soft, Hard float64
 	// Read returns the value now. One Controller calls it at most every 100 ms
-	// and never twice at once, in whichever exchange comes first, which waits for
-	// it, so it should answer within microseconds. New calls it once and fails
-	// where it returns an error. Later an error, and at any time a panic, NaN or
-	// an infinity, means that the value is unknown: the signal asks for nothing,
-	// which is logged once.
+	// and never twice at once, when an exchange comes, which waits for it for
+	// 20 ms at most, so it should answer within microseconds. New calls it once and
+	// fails where it returns an error. Later an error, and at any time a panic, NaN
+	// or an infinity, means that the value is unknown: the signal asks for nothing,
+	// which is logged once. While a Read does not return, no connection is closed
+	// for load.
 	Read func(Snapshot) (float64, error)
 }
 
@@ -56,6 +59,43 @@ func (s Signal) check() error {
 		return fmt.Errorf("the signal %q has the thresholds soft %v and hard %v; soft must be at least 0 and less than hard", s.Name, s.Soft, s.Hard)
 	}
 	return nil
+}
+
+// loadRule reads the signals for the arithmetic of package shed.
+type loadRule struct {
+	shed.Load
+	poll
+	signals  []*signalState
+	snapshot func() Snapshot
+	logger   *slog.Logger
+}
+
+func (l *loadRule) init(cfg *config, snapshot func() Snapshot) error {
+	l.snapshot, l.logger = snapshot, cfg.logger
+	for _, s := range cfg.signals {
+		state := &signalState{Signal: s}
+		if err := state.first(l.logger); err != nil {
+			return fmt.Errorf("OnLoad: the signal %q: %w", s.Name, err)
+		}
+		l.signals = append(l.signals, state)
+	}
+	l.Load.Init(cfg.perSecond)
+	l.poll.init(l.Interval(), l.sample, func() {
+		l.logger.Error("politeclose: a load signal does not answer; no connection is closed for load until it does. This is said once")
+	})
+	l.next.Store(l.Interval())
+	return nil
+}
+
+func (l *loadRule) sample(now int64) {
+	snapshot := l.snapshot()
+	pressure := 0.0
+	for _, s := range l.signals {
+		if v, ok := s.read(snapshot, l.logger); ok {
+			pressure = max(pressure, (v-s.Soft)/(s.Hard-s.Soft))
+		}
+	}
+	l.Sample(now, pressure, snapshot.Connections)
 }
 
 // signalState is a Signal and what it said last.

@@ -59,8 +59,9 @@ func (c *Controller) Stats() Stats {
 	s.Idle = max(s.Open-s.Active, 0)
 	s.Patterns = c.patternStats()
 	if len(c.load.signals) > 0 {
-		s.LoadShare = c.load.shareAt(c.now(), c)
-		s.LoadRate = c.load.perSecond()
+		now := c.now()
+		c.load.refresh(now)
+		s.LoadShare, s.LoadRate = c.load.Share(now), c.load.Rate()
 	}
 	for _, signal := range c.load.signals {
 		s.Signals = append(s.Signals, signal.stat())

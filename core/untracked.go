@@ -45,7 +45,7 @@ func (u *untracked) ask(i reasonIndex) { u.asked.CompareAndSwap(0, uint32(i)) }
 func (u *untracked) leaving() <-chan struct{} {
 	l := u.leaver.Load()
 	if l == nil {
-		l = u.ctl.leavers.add(u.ctl.lots.draw())
+		l = u.ctl.leavers.add(u.ctl.lots.Draw())
 		if !u.leaver.CompareAndSwap(nil, l) {
 			u.ctl.leavers.remove(l)
 			l = u.leaver.Load()

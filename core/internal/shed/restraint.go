@@ -1,4 +1,4 @@
-package core
+package shed
 
 import (
 	"math"
@@ -27,8 +27,8 @@ type restraint struct {
 	made  atomic.Uint64 // closes for load
 	rate  atomic.Uint64 // math.Float64bits of the closes per second
 	round atomic.Int64  // connections that came later stay; far off before the first close
-	limit budget        // of the rate, used while that is below full
-	probe budget        // for connections that came later
+	limit Budget        // of the rate, used while that is below full
+	probe Budget        // for connections that came later
 	full  float64       // the Budget's own rate
 
 	last        float64 // the last sample of the pressure
@@ -46,8 +46,8 @@ const farOff = math.MaxInt64
 
 func (r *restraint) init(perSecond float64) {
 	r.full = min(perSecond, mostLoadRate)
-	r.limit.init(r.full, 1)
-	r.probe.init(leastLoadRate, 1)
+	r.limit.Init(r.full, 1)
+	r.probe.Init(leastLoadRate, 1)
 	r.lift()
 }
 
@@ -67,20 +67,20 @@ func (r *restraint) setRate(perSecond float64) {
 func (r *restraint) perSecond() float64 { return math.Float64frombits(r.rate.Load()) }
 
 // take takes a close for load from the budget and reports whether it is allowed.
-func (r *restraint) take(now, opened int64, shared *budget) bool {
-	var own *budget
+func (r *restraint) take(now, opened int64, shared *Budget) bool {
+	var own *Budget
 	switch {
 	case opened >= r.round.Load():
 		own = &r.probe
 	case r.perSecond() < r.full:
 		own = &r.limit
 	}
-	if own != nil && !own.take(now) {
+	if own != nil && !own.Take(now) {
 		return false
 	}
-	if !shared.take(now) {
+	if !shared.Take(now) {
 		if own != nil {
-			own.giveBack()
+			own.GiveBack()
 		}
 		return false
 	}
@@ -119,7 +119,7 @@ func (r *restraint) follow(now int64, pressure float64, connections int) {
 }
 
 // verdict is on the closes since follow began to judge. Among many connections
-// few closes can not be seen, so that a part of what they would do if everybody
+// few closes cannot be seen, so that a part of what they would do if everybody
 // went elsewhere has to be enough.
 //
 // Chance must not pass for help: of two replicas that shed to each other, the
