@@ -38,6 +38,7 @@ var rules = map[string]rule{
 	"core/load":              {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"stdlib":                 {packages: withCore("stdlib/internal/goaway"), modules: []string{"github.com/felixge/httpsnoop"}},
 	"stdlib/internal/goaway": {},
+	"fleet":                  {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"chiadapter":             {packages: withCore(), framework: "github.com/go-chi/chi/v5"},
 	"ginadapter":             {packages: withCore(), framework: "github.com/gin-gonic/gin"},
 	"echoadapter":            {packages: withCore(), framework: "github.com/labstack/echo/v4"},
