@@ -20,18 +20,16 @@ import (
 type Controller struct {
 	// What each exchange reads comes first and close together: when it comes, the
 	// caches are full of the kernel's work for the request.
-	shards  []shard
-	drained atomic.Int64 // since when by Drain; 0 = not
-	rules   ruleSet
-	flag    flagReader
-	start   time.Time
-	load    loadRule
+	shards []shard
+	rules  ruleSet
+	drain  drainFlag
+	start  time.Time
+	load   loadRule
 	config
 
-	lots           shed.Lots
-	budget         shed.Budget
-	listenerClosed atomic.Bool
-	leavers        leavers
+	lots    shed.Lots
+	budget  shed.Budget
+	leavers leavers
 
 	closes             []atomic.Uint64 // by reasonIndex-1
 	heldBack           atomic.Uint64
@@ -63,7 +61,7 @@ func New(opts ...Option) (*Controller, error) {
 	if err := c.load.init(cfg, c.snapshot); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
-	c.flag.init(cfg.flags)
+	c.drain.init(cfg.flags, c.now, cfg.logger)
 	c.leavers.init(c)
 	return c, nil
 }

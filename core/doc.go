@@ -14,11 +14,18 @@
 // [Controller.Begin] and [Exchange]; servers report their connections through
 // [Connection].
 //
+// # For servers
+//
+// A server keeps a [Connection] for each client connection, and ends a drain:
+// [Controller.ListenerClosed] once it has closed a listener for good,
+// [Controller.Drained] when nothing is left, [Controller.DrainSpread] to see
+// whether the spread fits. Programs call none of them; package stdlib does.
+//
 // # Without connection records
 //
 // A server that was not given to stdlib.Track has no connection records. Drain,
 // routes, status codes, clients, handlers and in-flight load still close
-// connections then. Age and request count can not, and where only a share of the
+// connections then. Age and request count cannot, and where only a share of the
 // connections has to go (a spread drain, load), each response draws its own lot
 // instead of each connection. That is said once in the log and counted in
 // [Stats.Untracked].

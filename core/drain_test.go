@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,10 +137,12 @@ func TestAPanickingDrainWhenCountsAsFalseAndIsSaidOnce(t *testing.T) {
 }
 
 func TestOneFlagOfSeveralIsEnough(t *testing.T) {
-	c := newController(t, DrainWhen(func() bool { return false }), DrainWhen(func() bool { return true }))
-	if !c.Draining() {
-		t.Error("it does not drain")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newController(t, DrainWhen(func() bool { return false }), DrainWhen(func() bool { return true }))
+		if !c.Draining() {
+			t.Error("it does not drain")
+		}
+	})
 }
 
 func TestADrainThatBeginsWhileTheHandlerRunsCounts(t *testing.T) {
@@ -146,5 +150,175 @@ func TestADrainThatBeginsWhileTheHandlerRunsCounts(t *testing.T) {
 	w := exchange(c, requestOn(openConnection(c), "/"), func(http.ResponseWriter, *http.Request) { c.Drain() })
 	if !w.announces() {
 		t.Error("the response does not announce")
+	}
+}
+
+func TestWhateverResumeDoesTheFlagIsUpOnceAListenerIsClosed(t *testing.T) {
+	for range 2000 {
+		c := newController(t)
+		c.Drain()
+		begun, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			close(begun)
+			for c.Resume() {
+				runtime.Gosched()
+			}
+		}()
+		<-begun
+		c.ListenerClosed()
+		c.Drain()
+		if <-done; !c.Draining() {
+			t.Fatal("a listener is closed for good and the flag is down")
+		}
+	}
+}
+
+func TestAResumeBeforeTheListenerIsClosedIsNotRemembered(t *testing.T) {
+	c := newController(t)
+	c.ListenerClosed() // without a drain: an Accept error
+	if c.Draining() || c.Resume() {
+		t.Error("a closed listener is a drain, or Resume succeeds")
+	}
+	if c.Drain(); !c.Draining() {
+		t.Error("it does not drain")
+	}
+}
+
+func TestNobodyWaitsForADrainWhenThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var calls atomic.Int32
+		answer := make(chan bool)
+		c := newController(t, DrainWhen(func() bool { calls.Add(1); return <-answer }),
+			Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		conn := openConnection(c)
+		start := time.Now()
+		for range 5 {
+			if w := exchange(c, requestOn(conn, "/"), nothing); w.announces() || c.Draining() {
+				t.Fatal("it drains")
+			}
+			time.Sleep(time.Second)
+		}
+		if waited := time.Since(start) - 5*time.Second; waited > patience {
+			t.Errorf("waited for %v in all", waited)
+		}
+		if calls.Load() != 1 {
+			t.Errorf("called %d times, the first of which has not returned", calls.Load())
+		}
+		if n := strings.Count(log.String(), "does not answer"); n != 1 {
+			t.Errorf("said %d times: %s", n, &log)
+		}
+		answer <- true
+		if synctest.Wait(); !c.drainingNow() {
+			t.Error("a late answer does not count")
+		}
+		exchange(c, requestOn(conn, "/"), nothing) // reads it again
+		answer <- false
+		if synctest.Wait(); c.drainingNow() {
+			t.Error("a late answer that takes it back does not count")
+		}
+	})
+}
+
+// drainingNow does not read the flags.
+func (c *Controller) drainingNow() bool { return c.drainSince() != 0 }
+
+func TestAFlagThatHangsDoesNotHideAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan bool)
+		c := newController(t, DrainWhen(func() bool { return <-hang }), DrainWhen(func() bool { return true }))
+		if !c.Draining() {
+			t.Error("it does not drain")
+		}
+		close(hang)
+	})
+}
+
+func TestOfTwoFlagsTheLastOneDownEndsTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flags [2]atomic.Bool
+		c := newController(t, DrainWhen(flags[0].Load), DrainWhen(flags[1].Load))
+		for _, step := range []struct{ first, second bool }{{true, false}, {true, true}, {false, true}, {false, false}, {true, true}} {
+			flags[0].Store(step.first)
+			flags[1].Store(step.second)
+			time.Sleep(time.Second)
+			if want := step.first || step.second; c.Draining() != want {
+				t.Errorf("with %v: draining is %v", step, !want)
+			}
+		}
+	})
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestDrainStartedIsClosedByTheNextDrain(t *testing.T) {
+	c := newController(t)
+	first := c.DrainStarted()
+	if isClosed(first) || c.DrainStarted() != first {
+		t.Error("closed before a drain, or another one each time")
+	}
+	c.Drain()
+	if !isClosed(first) || !isClosed(c.DrainStarted()) {
+		t.Error("open during a drain")
+	}
+	c.Resume()
+	second := c.DrainStarted()
+	if isClosed(second) {
+		t.Error("closed after Resume")
+	}
+	c.Drain()
+	c.Resume() // however short the drain was
+	if !isClosed(second) {
+		t.Error("open after a second drain")
+	}
+}
+
+func TestDrainStartedSeesAnOutsideFlagAndThenStopsToLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int32
+		var up atomic.Bool
+		c := newController(t, DrainWhen(func() bool { reads.Add(1); return up.Load() }))
+		started := c.DrainStarted()
+		time.Sleep(time.Minute)
+		if isClosed(started) {
+			t.Error("closed with the flag down")
+		}
+		up.Store(true)
+		start := time.Now()
+		<-started
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("it took %v to see the flag", d)
+		}
+		before := reads.Load()
+		time.Sleep(time.Minute)
+		if after := reads.Load(); after != before {
+			t.Errorf("%d readings after that", after-before)
+		}
+	})
+}
+
+func TestAWatcherMayAskTheControllerAndStop(t *testing.T) {
+	c := newController(t)
+	var seen []bool
+	var stop func()
+	stop = c.drain.watch(func() {
+		seen = append(seen, c.Draining())
+		if c.DrainStarted(); len(seen) == 2 {
+			stop()
+		}
+	})
+	c.Drain()
+	c.Resume()
+	c.Drain()
+	if want := []bool{true, false}; !slices.Equal(seen, want) {
+		t.Errorf("seen %v, want %v", seen, want)
 	}
 }

@@ -72,27 +72,27 @@ type leaver struct {
 // leavers are the open ones. They are few, so one lock is enough; no exchange
 // takes it that has no stream.
 type leavers struct {
-	ctl  *Controller
-	mu   sync.Mutex
-	open map[*leaver]struct{}
-	poll *time.Timer // reads the DrainWhen flags while a channel is open
+	ctl     *Controller
+	mu      sync.Mutex
+	open    map[*leaver]struct{}
+	unwatch func() // nil while no channel is open
 }
 
 func (ls *leavers) init(ctl *Controller) { ls.ctl = ctl }
 
 func (ls *leavers) add(lot shed.Lot) *leaver {
 	l := &leaver{channel: make(chan struct{}), lot: lot, all: ls}
-	ls.ctl.flag.refresh(ls.ctl)
+	ls.ctl.drain.refresh()
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.open == nil {
 		ls.open = make(map[*leaver]struct{})
 	}
 	ls.open[l] = struct{}{}
-	ls.schedule(l)
-	if ls.ctl.rules&hasFlag != 0 && ls.poll == nil {
-		ls.poll = time.AfterFunc(flagInterval, ls.pollFlags)
+	if ls.unwatch == nil {
+		ls.unwatch = ls.ctl.drain.watch(ls.update)
 	}
+	ls.schedule(l)
 	return l
 }
 
@@ -110,9 +110,9 @@ func (ls *leavers) remove(l *leaver) {
 			t.Stop()
 		}
 	}
-	if len(ls.open) == 0 && ls.poll != nil {
-		ls.poll.Stop()
-		ls.poll = nil
+	if len(ls.open) == 0 {
+		ls.unwatch()
+		ls.unwatch = nil
 	}
 }
 
@@ -145,13 +145,4 @@ func (ls *leavers) schedule(l *leaver) {
 	}
 	moment := since + int64(l.lot.Float()*float64(ls.ctl.spread))
 	l.drain = time.AfterFunc(time.Duration(moment-ls.ctl.now()), func() { ls.remove(l) })
-}
-
-func (ls *leavers) pollFlags() {
-	ls.ctl.flag.refresh(ls.ctl)
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ls.poll != nil {
-		ls.poll.Reset(flagInterval)
-	}
 }

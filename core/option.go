@@ -199,10 +199,11 @@ func OnLoad(signals ...Signal) Option {
 // it is true the Controller is draining: responses announce and readiness fails,
 // but no listener is closed.
 //
-// flag is read at most once a second, by whichever exchange, Draining or Stats
-// comes first, so it should answer quickly; a ticker reads it only while a
-// [Leaving] channel is open. A flag that panics counts as false, which is logged
-// once. With several flags one that is true is enough.
+// flag is read at most once a second and never twice at once, when an exchange,
+// Draining or Stats comes, which waits for it for 20 ms at most; after that what
+// it said last counts until it answers. A timer reads it only while a channel of
+// [Leaving] or [Controller.DrainStarted] is open. A flag that panics counts as
+// false, which is logged once. With several flags one that is true is enough.
 func DrainWhen(flag func() bool) Option {
 	return func(c *config) error {
 		if flag == nil {
