@@ -2,6 +2,7 @@ package core
 
 import (
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,22 @@ func caught[T any](g *guard, logger *slog.Logger, what string, answer *T) {
 			logger.Error("politeclose: "+what+" panicked and counts as false; this is said once", "panic", v)
 		})
 	}
+}
+
+// match is one OnMatch rule.
+type match struct {
+	reason reasonIndex
+	ask    func(*http.Request) bool
+	guard  *guard
+}
+
+func newMatch(reason reasonIndex, ask func(*http.Request) bool) match {
+	return match{reason, ask, new(guard)}
+}
+
+func (m *match) accepts(r *http.Request, logger *slog.Logger) (yes bool) {
+	defer caught(m.guard, logger, "an OnMatch function", &yes)
+	return m.ask(r)
 }
 
 const (

@@ -2,9 +2,6 @@ package core
 
 import (
 	"fmt"
-	"math/bits"
-	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,11 +17,11 @@ import (
 type Controller struct {
 	// What each exchange reads comes first and close together: when it comes, the
 	// caches are full of the kernel's work for the request.
-	shards []shard
-	rules  ruleSet
-	drain  drainFlag
-	start  time.Time
-	load   loadRule
+	counters counters
+	rules    ruleSet
+	drain    drainFlag
+	start    time.Time
+	load     loadRule
 	config
 
 	lots    shed.Lots
@@ -50,15 +47,15 @@ func New(opts ...Option) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		shards: make([]shard, 1<<bits.Len(uint(runtime.GOMAXPROCS(0)-1))),
 		rules:  cfg.rules(),
 		start:  time.Now(),
 		config: *cfg,
 		closes: make([]atomic.Uint64, len(cfg.reasons)),
 	}
+	c.counters.init()
 	c.lots.Init()
 	c.budget.Init(cfg.perSecond, cfg.burst)
-	if err := c.load.init(cfg, c.snapshot); err != nil {
+	if err := c.load.init(cfg, c.counters.snapshot); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
 	c.drain.init(cfg.flags, c.now, cfg.logger)
@@ -70,22 +67,12 @@ func New(opts ...Option) (*Controller, error) {
 // and never 0: a wall clock that jumps changes nothing.
 func (c *Controller) now() int64 { return int64(time.Since(c.start)) + 1 }
 
-// shard is a part of the counters that requests change, so that cores do not
-// wait for one another's cache line.
-type shard struct {
-	begun, landed          atomic.Uint64
-	open, active, hijacked atomic.Int64
-	_                      [128 - 5*8]byte
-}
-
+// shard returns the connection's part of the counters.
 func (c *Controller) shard(conn *Connection) *shard {
-	var n uint32
-	if conn != nil {
-		n = uint32(conn.lot)
-	} else {
-		n = rand.Uint32()
+	if conn == nil {
+		return c.counters.any()
 	}
-	return &c.shards[n&uint32(len(c.shards)-1)]
+	return c.counters.of(conn.lot)
 }
 
 func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }

@@ -35,7 +35,7 @@ type config struct {
 	routes      pattern.Set
 	exempt      pattern.Set
 	statuses    statusSet
-	reasons     []Reason
+	reasons     reasons
 	signals     []Signal
 	flags       []func() bool
 	spread      time.Duration
@@ -151,7 +151,7 @@ func OnStatus(codes ...int) Option {
 // is logged once.
 func OnMatch(reason Reason, match func(*http.Request) bool) Option {
 	return func(c *config) error {
-		i, err := c.declare(reason)
+		i, err := c.reasons.declare(reason)
 		if err != nil {
 			return err
 		}

@@ -44,21 +44,24 @@ var builtinReasons = []Reason{
 	ReasonStatus, ReasonAge, ReasonRequests, ReasonLoad,
 }
 
+// reasons are those of a Controller, in the order of their reasonIndex.
+type reasons []Reason
+
 // declare returns the index of a reason that an option names, adding it if it is
 // new.
-func (c *config) declare(r Reason) (reasonIndex, error) {
+func (rs *reasons) declare(r Reason) (reasonIndex, error) {
 	if r == "" {
 		return 0, fmt.Errorf("OnMatch: the reason is empty; name one, such as core.ReasonClient or %q", "legacy")
 	}
-	if i := slices.Index(c.reasons, r); i >= 0 {
+	if i := slices.Index(*rs, r); i >= 0 {
 		if i < len(builtinReasons) && r != ReasonClient {
 			return 0, fmt.Errorf("OnMatch: the reason %q belongs to another rule; use core.ReasonClient or a name of your own", r)
 		}
 		return reasonIndex(i + 1), nil
 	}
-	if len(c.reasons) == maxReasons {
+	if len(*rs) == maxReasons {
 		return 0, fmt.Errorf("OnMatch: %q is one reason too many; at most %d can be declared", r, maxReasons-len(builtinReasons))
 	}
-	c.reasons = append(c.reasons, r)
-	return reasonIndex(len(c.reasons)), nil
+	*rs = append(*rs, r)
+	return reasonIndex(len(*rs)), nil
 }

@@ -53,7 +53,7 @@ func (c *Controller) Stats() Stats {
 	for i, r := range c.reasons {
 		s.Closes[r] = c.closes[i].Load()
 	}
-	sum := c.counted()
+	sum := c.counters.sum()
 	s.Exchanges, s.InFlight = sum.begun, sum.inFlight()
 	s.Open, s.Active, s.Hijacked = int(sum.open), int(sum.active), int(sum.hijacked)
 	s.Idle = max(s.Open-s.Active, 0)
@@ -67,32 +67,4 @@ func (c *Controller) Stats() Stats {
 		s.Signals = append(s.Signals, signal.stat())
 	}
 	return s
-}
-
-func (c *Controller) snapshot() Snapshot {
-	sum := c.counted()
-	return Snapshot{InFlight: sum.inFlight(), Connections: int(sum.open)}
-}
-
-// counts are the sums of all shards.
-type counts struct {
-	begun, landed          uint64
-	open, active, hijacked int64
-}
-
-func (n counts) inFlight() int { return int(n.begun - n.landed) }
-
-func (c *Controller) counted() (sum counts) {
-	for i := range c.shards {
-		// Landed before begun, so that no exchange lands before it has begun.
-		sum.landed += c.shards[i].landed.Load()
-	}
-	for i := range c.shards {
-		shard := &c.shards[i]
-		sum.begun += shard.begun.Load()
-		sum.open += shard.open.Load()
-		sum.active += shard.active.Load()
-		sum.hijacked += shard.hijacked.Load()
-	}
-	return sum
 }
