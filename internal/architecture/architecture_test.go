@@ -32,17 +32,18 @@ type rule struct {
 
 // rules has every library package. Nothing of internal/ is in it, so no library package can import test code.
 var rules = map[string]rule{
-	"core":                   {packages: ofCore, modules: []string{"github.com/felixge/httpsnoop"}},
-	"core/internal/pattern":  {},
-	"core/internal/shed":     {},
-	"core/load":              {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
-	"stdlib":                 {packages: withCore("stdlib/internal/goaway"), modules: []string{"github.com/felixge/httpsnoop"}},
-	"stdlib/internal/goaway": {},
-	"fleet":                  {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
-	"chiadapter":             {packages: withCore(), framework: "github.com/go-chi/chi/v5"},
-	"ginadapter":             {packages: withCore(), framework: "github.com/gin-gonic/gin"},
-	"echoadapter":            {packages: withCore(), framework: "github.com/labstack/echo/v4"},
-	"echov5adapter":          {packages: withCore(), framework: "github.com/labstack/echo/v5"},
+	"core":                    {packages: ofCore, modules: []string{"github.com/felixge/httpsnoop"}},
+	"core/internal/pattern":   {},
+	"core/internal/shed":      {},
+	"core/load":               {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
+	"stdlib":                  {packages: withCore("stdlib/internal/goaway", "stdlib/internal/quiesce"), modules: []string{"github.com/felixge/httpsnoop"}},
+	"stdlib/internal/goaway":  {},
+	"stdlib/internal/quiesce": {},
+	"fleet":                   {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
+	"chiadapter":              {packages: withCore(), framework: "github.com/go-chi/chi/v5"},
+	"ginadapter":              {packages: withCore(), framework: "github.com/gin-gonic/gin"},
+	"echoadapter":             {packages: withCore(), framework: "github.com/labstack/echo/v4"},
+	"echov5adapter":           {packages: withCore(), framework: "github.com/labstack/echo/v5"},
 }
 
 // ofCore is what core is made of. Nothing else can import it, but all that is built from core is built from it, too.

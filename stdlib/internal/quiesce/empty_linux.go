@@ -1,0 +1,88 @@
+package quiesce
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"syscall"
+	"time"
+)
+
+const (
+	// settling is what a packet may take that a processor was working on when the
+	// socket changed.
+	settling = time.Millisecond
+	// nextLook is the pause between two looks at the kernel's tables.
+	nextLook = 2 * time.Millisecond
+	// roundTrip is longer than most handshakes take, for where they cannot be seen.
+	roundTrip = 250 * time.Millisecond
+	// moment is for where nothing can be done about those who connect meanwhile.
+	moment = 5 * time.Millisecond
+)
+
+// empty returns when nobody can be on the way into the accept queue any more.
+func (l *Listener) empty(ctx context.Context) error {
+	table, tableErr := openTable(l.Socket)
+	if tableErr == nil {
+		defer table.close()
+		if l.beside {
+			l.steer(ctx, table)
+		}
+	}
+	if err := control(l.Socket, func(fd int) error { return setMinTTL(fd, 255) }); err != nil {
+		l.acceptUntilQuiet(ctx, moment)
+		return fmt.Errorf("cannot keep new connections off the listening socket while it empties: %w", err)
+	}
+	if tableErr != nil {
+		l.acceptUntilQuiet(ctx, roundTrip)
+		return fmt.Errorf("cannot see who is about to connect: %w", tableErr)
+	}
+	return l.acceptUntilEmpty(ctx, table)
+}
+
+// acceptUntilEmpty waits until the handshakes that have begun are over and the
+// queue is empty. In this order, because the handshakes end in the queue.
+func (l *Listener) acceptUntilEmpty(ctx context.Context, table *table) error {
+	sleep(ctx, settling)
+	begun, err := table.handshakes()
+	for err == nil && len(begun) > 0 {
+		if !sleep(ctx, nextLook) {
+			return fmt.Errorf("%d handshakes are under way: %w", len(begun), ctx.Err())
+		}
+		var now map[socketID]bool
+		now, err = table.handshakes()
+		maps.DeleteFunc(begun, func(handshake socketID, _ bool) bool { return !now[handshake] })
+	}
+	for err == nil {
+		var waiting int
+		if waiting, err = table.waiting(); waiting == 0 {
+			break
+		}
+		if !sleep(ctx, nextLook) {
+			return fmt.Errorf("%d connections wait to be accepted: %w", waiting, ctx.Err())
+		}
+	}
+	return err
+}
+
+// disinherit takes off what an accepted socket has from the listening one.
+func disinherit(c net.Conn) {
+	if c, ok := c.(syscall.Conn); ok {
+		// It fails on a connection that has gone, and on one of another kind.
+		_ = control(c, func(fd int) error { return setMinTTL(fd, 0) })
+	}
+}
+
+// control calls f with the descriptor of a socket.
+func control(c syscall.Conn, f func(fd int) error) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
+		return err
+	}
+	return result
+}

@@ -1,0 +1,25 @@
+//go:build !linux
+
+package quiesce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// moment is how long nobody has to have come.
+const moment = 5 * time.Millisecond
+
+func (l *Listener) empty(ctx context.Context) error {
+	l.acceptUntilQuiet(ctx, moment)
+	return fmt.Errorf("cannot keep new connections off a listening socket on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
+
+func disinherit(net.Conn) {}
+
+func forgetSteering(syscall.Conn) {}

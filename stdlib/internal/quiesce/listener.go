@@ -1,0 +1,82 @@
+package quiesce
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Socket is what a Listener needs of the socket below it. *net.TCPListener and
+// *net.UnixListener have it.
+type Socket interface {
+	net.Listener
+	syscall.Conn
+}
+
+// Listener is a listening socket that is this process's alone.
+type Listener struct {
+	Socket
+	beside  bool // another process may listen on the same address
+	leaving atomic.Bool
+	late    atomic.Int64
+	latest  atomic.Int64 // when a connection was accepted late; Unix time in ns
+}
+
+// New returns a Listener of a socket that no other process has a descriptor of.
+func New(socket Socket) *Listener { return &Listener{Socket: socket} }
+
+// Accept waits for the next connection. Before Leave it adds nothing to what the
+// socket does.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.Socket.Accept()
+	if err != nil || !l.leaving.Load() {
+		return c, err
+	}
+	l.late.Add(1)
+	l.latest.Store(time.Now().UnixNano())
+	disinherit(c)
+	return c, nil
+}
+
+// AcceptedLate returns how many connections were accepted after Leave began.
+func (l *Listener) AcceptedLate() int { return int(l.late.Load()) }
+
+// longest bounds a Leave: who has not finished a handshake by then may never.
+const longest = time.Second
+
+// Leave closes the socket once nobody waits in its queue or is on the way there:
+// after a second at the latest, and at once when ctx is done. Accept has to be
+// called all the while; it returns an error when the socket is closed. Leave is
+// called once.
+//
+// The error says why somebody may have been lost all the same. The socket is
+// closed in any case.
+func (l *Listener) Leave(ctx context.Context) error {
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	l.latest.Store(time.Now().UnixNano())
+	l.leaving.Store(true)
+	return l.empty(ctx)
+}
+
+// acceptUntilQuiet waits until nobody was accepted for d.
+func (l *Listener) acceptUntilQuiet(ctx context.Context, d time.Duration) {
+	for left := d; left > 0 && sleep(ctx, left); {
+		left = d - time.Since(time.Unix(0, l.latest.Load()))
+	}
+}
+
+// sleep reports whether ctx was not done before d was over.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,159 @@
+package quiesce_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib/internal/quiesce"
+)
+
+func listen(t *testing.T, address string) *quiesce.Listener {
+	t.Helper()
+	l, err := quiesce.Listen(address)
+	if err != nil {
+		t.Skipf("cannot listen on %s here: %v", address, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", address, clienttest.Patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(clienttest.Patience))
+	return c
+}
+
+// accepted are the connections that a listener gave, in order. It is closed when
+// the listener gives no more.
+type accepted chan net.Conn
+
+// accept accepts until the listener is closed.
+func accept(t *testing.T, l net.Listener) accepted {
+	connections := make(accepted, 1000)
+	go func() {
+		defer close(connections)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			connections <- c
+		}
+	}()
+	return connections
+}
+
+// leave is a Leave under way. The channel has its error.
+func leave(ctx context.Context, l *quiesce.Listener) <-chan error {
+	left := make(chan error, 1)
+	go func() { left <- l.Leave(ctx) }()
+	return left
+}
+
+// expectExchange sends a byte over the one and reads it from the other.
+func expectExchange(t *testing.T, from, to net.Conn) {
+	t.Helper()
+	if _, err := from.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	to.SetDeadline(time.Now().Add(clienttest.Patience))
+	if _, err := to.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhoWaitsInTheQueueIsAcceptedAndHeard(t *testing.T) {
+	for _, listener := range []struct{ name, address string }{
+		{"IPv4", "127.0.0.1:0"},
+		{"IPv6", "[::1]:0"},
+		{"both", "[::]:0"},
+	} {
+		t.Run(listener.name, func(t *testing.T) {
+			l := listen(t, listener.address)
+			var clients []net.Conn
+			for range 20 {
+				clients = append(clients, dial(t, l.Addr().String()))
+			}
+			left := leave(t.Context(), l)
+			servers := accept(t, l)
+			clienttest.Receive(t, "left", left)
+			for range clients {
+				server := clienttest.Receive(t, "accepted", servers)
+				for _, client := range clients {
+					if client.LocalAddr().String() == server.RemoteAddr().String() {
+						expectExchange(t, client, server)
+						expectExchange(t, server, client)
+					}
+				}
+			}
+			if c, more := <-servers; more {
+				t.Errorf("the listener gave one more connection, from %v", c.RemoteAddr())
+			}
+		})
+	}
+}
+
+func TestAUnixSocketAcceptsWhoWaits(t *testing.T) {
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: t.TempDir() + "/socket"})
+	if err != nil {
+		t.Skipf("no Unix sockets here: %v", err)
+	}
+	l := quiesce.New(socket)
+	client, err := net.Dial("unix", socket.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	left := leave(t.Context(), l)
+	servers := accept(t, l)
+	if clienttest.Receive(t, "left", left) == nil {
+		t.Error("Leave did not say that it could keep nobody off")
+	}
+	expectExchange(t, client, clienttest.Receive(t, "accepted", servers))
+}
+
+func TestLeaveEndsWithItsContext(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	dial(t, l.Addr().String()) // and nobody accepts
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	clienttest.Receive(t, "left", leave(ctx, l))
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept after Leave: %v, want %v", err, net.ErrClosed)
+	}
+}
+
+func TestLeaveTakesASecondAtMostWhereNobodyAccepts(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	dial(t, l.Addr().String())
+	if clienttest.Receive(t, "left", leave(t.Context(), l)) == nil {
+		t.Error("Leave did not say that somebody was left in the queue")
+	}
+}
+
+func TestLeaveLeavesNoGoroutine(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	accept(t, l)
+	clienttest.Receive(t, "left", leave(t.Context(), l))
+	clienttest.ExpectNoGoroutine(t, "quiesce.(*Listener)")
+}
+
+func TestAnAddressCannotBeSharedWithoutTheOption(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	beside, err := quiesce.ListenBeside(l.Addr().String())
+	if err == nil {
+		beside.Close()
+		t.Fatal("two sockets listen on an address that one of them does not share")
+	}
+	t.Log(err)
+}
