@@ -11,19 +11,11 @@ import (
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/conformance"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // keyPattern is not net/http's syntax, so that only the route can match it.
 const keyPattern = "/accounts/{id:[0-9]+}/keys"
-
-func newController(t *testing.T, options ...core.Option) *core.Controller {
-	t.Helper()
-	ctl, err := core.New(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctl
-}
 
 func empty(http.ResponseWriter, *http.Request) {}
 
@@ -77,7 +69,7 @@ func TestTheRouteIsTheWholePatternWhereverTheMiddlewareStands(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t, core.OnRoutes(keyPattern))
+			ctl := servertest.NewController(t, core.OnRoutes(keyPattern))
 			r := chi.NewRouter()
 			register(r, chiadapter.Middleware(ctl))
 			address := conformance.Serve(t, r, ctl)
@@ -90,7 +82,7 @@ func TestTheRouteIsTheWholePatternWhereverTheMiddlewareStands(t *testing.T) {
 }
 
 func TestTheRouteIsTheOneThatServedAfterThePathWasRewritten(t *testing.T) {
-	ctl := newController(t, core.OnRoutes("/{page:log.n}"))
+	ctl := servertest.NewController(t, core.OnRoutes("/{page:log.n}"))
 	r := chi.NewRouter()
 	r.Use(chiadapter.Middleware(ctl), middleware.StripSlashes, middleware.GetHead)
 	r.Get("/{page:log.n}", empty)
@@ -113,7 +105,7 @@ func TestANilControllerChangesNothing(t *testing.T) {
 // chi's RoutePattern takes a trailing slash off.
 func TestARouteWithATrailingSlashIsMatchedAsItIsWritten(t *testing.T) {
 	r := chi.NewRouter()
-	ctl := newController(t, core.OnRoutes("/t/{id:[0-9]+}/"), core.OnRequestCount(1), core.Exempt("/health/", "/w/{id}/", "/sub/"))
+	ctl := servertest.NewController(t, core.OnRoutes("/t/{id:[0-9]+}/"), core.OnRequestCount(1), core.Exempt("/health/", "/w/{id}/", "/sub/"))
 	r.Use(chiadapter.Middleware(ctl))
 	for _, pattern := range []string{"/t/{id:[0-9]+}/", "/health/", "/w/{id}/"} {
 		r.Get(pattern, empty)

@@ -14,16 +14,8 @@ import (
 	"github.com/politeclose/politeclose/echoadapter"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/conformance"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
-
-func newController(t *testing.T, options ...core.Option) *core.Controller {
-	t.Helper()
-	ctl, err := core.New(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctl
-}
 
 func newEngine() *echo.Echo {
 	e := echo.New()
@@ -39,7 +31,7 @@ func TestTheRouteIsThePath(t *testing.T) {
 		"in Pre": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Pre(m) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
+			ctl := servertest.NewController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
 			e := newEngine()
 			install(e, echoadapter.Middleware(ctl))
 			e.GET("/files/*", empty)
@@ -65,7 +57,7 @@ func TestTheRouteIsThePath(t *testing.T) {
 }
 
 func TestTheSkipperLeavesRequestsOut(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	ctl.Drain()
 	e := newEngine()
 	e.Use(echoadapter.MiddlewareWithConfig(echoadapter.Config{
@@ -84,13 +76,13 @@ func TestToMiddlewareSaysThatThereIsNoController(t *testing.T) {
 	if _, err := (echoadapter.Config{}).ToMiddleware(); err == nil || !strings.Contains(err.Error(), "Config.Controller is nil") {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := (echoadapter.Config{Controller: newController(t)}).ToMiddleware(); err != nil {
+	if _, err := (echoadapter.Config{Controller: servertest.NewController(t)}).ToMiddleware(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
-	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	ctl := servertest.NewController(t, core.OnStatus(http.StatusTeapot))
 	e := newEngine()
 	e.HTTPErrorHandler = func(_ error, c echo.Context) { c.NoContent(http.StatusTeapot) }
 	e.Use(middleware.Gzip(), echoadapter.Middleware(ctl))
@@ -110,7 +102,7 @@ func TestTheDeprecatedTimeoutAboveAnswersPastUs(t *testing.T) {
 		"too late": {"/late", http.StatusServiceUnavailable, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			ctl.Drain()
 			e := newEngine()
 			//nolint:staticcheck // the deprecated one is the subject

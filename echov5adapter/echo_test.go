@@ -15,16 +15,8 @@ import (
 	"github.com/politeclose/politeclose/echov5adapter"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/conformance"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
-
-func newController(t *testing.T, options ...core.Option) *core.Controller {
-	t.Helper()
-	ctl, err := core.New(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctl
-}
 
 func newEngine() *echo.Echo {
 	e := echo.New()
@@ -40,7 +32,7 @@ func TestTheRouteIsThePath(t *testing.T) {
 		"in Pre": func(e *echo.Echo, m echo.MiddlewareFunc) { e.Pre(m) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
+			ctl := servertest.NewController(t, core.OnRoutes("/files/*", "/v1/accounts/:id/keys"))
 			e := newEngine()
 			install(e, echov5adapter.Middleware(ctl))
 			e.GET("/files/*", empty)
@@ -66,7 +58,7 @@ func TestTheRouteIsThePath(t *testing.T) {
 }
 
 func TestTheSkipperLeavesRequestsOut(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	ctl.Drain()
 	e := newEngine()
 	e.Use(echov5adapter.MiddlewareWithConfig(echov5adapter.Config{
@@ -85,13 +77,13 @@ func TestToMiddlewareSaysThatThereIsNoController(t *testing.T) {
 	if _, err := (echov5adapter.Config{}).ToMiddleware(); err == nil || !strings.Contains(err.Error(), "Config.Controller is nil") {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := (echov5adapter.Config{Controller: newController(t)}).ToMiddleware(); err != nil {
+	if _, err := (echov5adapter.Config{Controller: servertest.NewController(t)}).ToMiddleware(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
-	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	ctl := servertest.NewController(t, core.OnStatus(http.StatusTeapot))
 	e := newEngine()
 	e.HTTPErrorHandler = func(c *echo.Context, _ error) { c.NoContent(http.StatusTeapot) }
 	e.Use(middleware.Gzip(), echov5adapter.Middleware(ctl))
@@ -103,7 +95,7 @@ func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
 // echo answers HEAD for a GET route with a writer of its own, which waits for the
 // handler's end.
 func TestTheStatusOfAnAutomaticHEADIsTheHandlers(t *testing.T) {
-	ctl := newController(t, core.OnStatus(http.StatusTeapot))
+	ctl := servertest.NewController(t, core.OnStatus(http.StatusTeapot))
 	e := echo.NewWithConfig(echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true})})
 	e.Use(echov5adapter.Middleware(ctl))
 	onRoute := echov5adapter.Middleware(ctl) // below echo's writer

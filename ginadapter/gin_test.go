@@ -11,22 +11,14 @@ import (
 	"github.com/politeclose/politeclose/ginadapter"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/conformance"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
-
-func newController(t *testing.T, options ...core.Option) *core.Controller {
-	t.Helper()
-	ctl, err := core.New(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctl
-}
 
 func empty(*gin.Context) {}
 
 func TestTheRouteIsTheFullPath(t *testing.T) {
-	ctl := newController(t, core.OnRoutes("/files/*rest", "/v1/accounts/:id/keys"))
+	ctl := servertest.NewController(t, core.OnRoutes("/files/*rest", "/v1/accounts/:id/keys"))
 	r := gin.New()
 	r.Use(ginadapter.Middleware(ctl))
 	r.GET("/files/*rest", empty)
@@ -73,7 +65,7 @@ func TestStdlibAroundTheEngineSeesWhatGinHidesFromMiddleware(t *testing.T) {
 		}, "/old"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t, core.OnStatus(http.StatusTeapot))
+			ctl := servertest.NewController(t, core.OnStatus(http.StatusTeapot))
 			r := gin.New()
 			program.prepare(r, ctl)
 
@@ -96,7 +88,7 @@ func TestCloseAfterWantsTheRequestsContext(t *testing.T) {
 		"gin's own, with a fallback": {true, func(c *gin.Context) bool { return core.CloseAfter(c, core.ReasonHandler) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			r := gin.New()
 			r.ContextWithFallback = test.fallback
 			r.Use(ginadapter.Middleware(ctl))
@@ -116,7 +108,7 @@ func TestCloseAfterWantsTheRequestsContext(t *testing.T) {
 }
 
 func TestAnInformationalStatusIsNotTheResponses(t *testing.T) {
-	ctl := newController(t, core.OnStatus(http.StatusOK))
+	ctl := servertest.NewController(t, core.OnStatus(http.StatusOK))
 	r := gin.New()
 	r.Use(ginadapter.Middleware(ctl))
 	r.GET("/write", func(c *gin.Context) {
@@ -147,7 +139,7 @@ func TestANilControllerChangesNothing(t *testing.T) {
 // gin-contrib/gzip does that, with the end of its stream.
 func TestAMiddlewareThatWritesBehindAHijackAnnouncesNothing(t *testing.T) {
 	for _, tracked := range []bool{true, false} {
-		ctl := newController(t, core.OnRoutes("/socket"), core.Logger(slog.New(slog.DiscardHandler)))
+		ctl := servertest.NewController(t, core.OnRoutes("/socket"), core.Logger(slog.New(slog.DiscardHandler)))
 		written := make(chan struct{})
 		r := gin.New()
 		r.Use(ginadapter.Middleware(ctl), func(c *gin.Context) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // maxAllocations is what an exchange that keeps its connection may cost over the
@@ -20,7 +21,7 @@ var idle = Route{Method: http.MethodGet, Path: "/api/idle", Native: Nothing}
 // with us and without, hence the half.
 func (f Framework) testAllocations(t *testing.T) {
 	bare := f.allocations(t, App{Routes: []Route{idle}}, nil)
-	ctl := newController(t, everyRule()...)
+	ctl := servertest.NewController(t, everyRule()...)
 	ours := f.allocations(t, App{Routes: []Route{idle}, Controller: ctl, Placement: Outermost}, ctl)
 	if ours-bare > maxAllocations+0.5 {
 		t.Errorf("an exchange makes %.2f allocations, and without us %.2f: %d more are allowed", ours, bare, maxAllocations)

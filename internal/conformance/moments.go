@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // testMoments is about when something happens in an exchange.
@@ -34,7 +35,7 @@ type moment struct {
 }
 
 func (f Framework) atMoment(t *testing.T, p protocol, handler func(m *moment, w http.ResponseWriter, r *http.Request)) *moment {
-	m := &moment{ctl: newController(t), reached: make(chan struct{}), resume: make(chan struct{})}
+	m := &moment{ctl: servertest.NewController(t), reached: make(chan struct{}), resume: make(chan struct{})}
 	stop := Route{Method: http.MethodGet, Path: "/stop", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(m, w, r) })}
 	server := serve(t, f.New(t, App{Controller: m.ctl, Placement: Outermost, Layer: Timeout, Routes: append(f.reasonRoutes(), stop)}), m.ctl)
 	m.client = p.dial(server)
@@ -108,7 +109,7 @@ func (f Framework) leave(t *testing.T, p protocol) {
 }
 
 func (f Framework) untracked(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	handler := f.New(t, App{Controller: ctl, Placement: Twice, Layer: Timeout, Routes: f.reasonRoutes()})
 	server := serve(t, handler, nil) // not tracked, and nobody's listener
 	for _, p := range protocols {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 const (
@@ -17,15 +18,9 @@ const (
 	reasonAsked core.Reason = "asked"
 )
 
-// newController returns one that closes for every request with askHeader.
-func newController(t testing.TB, options ...core.Option) *core.Controller {
-	t.Helper()
-	options = append(options, core.OnMatch(reasonAsked, func(r *http.Request) bool { return r.Header.Get(askHeader) != "" }))
-	ctl, err := core.New(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctl
+// onAsk closes for every request with askHeader.
+func onAsk() core.Option {
+	return core.OnMatch(reasonAsked, func(r *http.Request) bool { return r.Header.Get(askHeader) != "" })
 }
 
 // testWriting compares every way of writing, over every protocol, in every
@@ -44,7 +39,7 @@ func (f Framework) testWriting(t *testing.T) {
 			for _, placement := range a.placements {
 				t.Run(placement.String(), func(t *testing.T) {
 					app := app
-					app.Placement, app.Controller = placement, newController(t)
+					app.Placement, app.Controller = placement, servertest.NewController(t, onAsk())
 					a := a
 					a.lateHints = a.lateHints || placement == Innermost && slices.Contains(f.LateHints, a.layer)
 					ours := f.start(t, app, a)

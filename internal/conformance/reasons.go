@@ -9,6 +9,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // reasonCase is a rule, a request whose connection it ends, and one whose
@@ -177,7 +178,7 @@ func (f Framework) reasonRoutes() []Route {
 }
 
 func (f Framework) testReason(t *testing.T, c reasonCase, p protocol) {
-	app := App{Controller: newController(t, c.options...), Placement: Outermost, Layer: c.layer, Routes: f.reasonRoutes()}
+	app := App{Controller: servertest.NewController(t, c.options...), Placement: Outermost, Layer: c.layer, Routes: f.reasonRoutes()}
 	if c.without {
 		app.Placement = Nowhere
 	}
@@ -232,7 +233,7 @@ func mustKeep(t *testing.T, c client, a answer) {
 func (f Framework) testLoad(t *testing.T) {
 	const connections = 8
 	full := core.Signal{Name: "full", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 2, nil }}
-	ctl := newController(t, core.OnLoad(full))
+	ctl := servertest.NewController(t, core.OnLoad(full))
 	server := serve(t, f.New(t, App{Controller: ctl, Placement: Outermost, Routes: f.reasonRoutes()}), ctl)
 	p := protocols[slices.IndexFunc(protocols, func(p protocol) bool { return p.name == "HTTP/1.1" })]
 

@@ -1,18 +1,14 @@
 package conformance
 
 import (
-	"crypto/tls"
-	"errors"
 	"log"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
-	"github.com/politeclose/politeclose/internal/clienttest"
-	"github.com/politeclose/politeclose/stdlib"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // server serves one handler over TCP and over TLS.
@@ -53,38 +49,20 @@ func Serve(t testing.TB, handler http.Handler, ctl *core.Controller) (address st
 func serve(t testing.TB, handler http.Handler, ctl *core.Controller) *server {
 	t.Helper()
 	s := &server{t: t, ctl: ctl, idle: make(map[string]client)}
-	s.plain = s.listen(handler, func(srv *http.Server, l net.Listener) error { return srv.Serve(l) })
-	s.tls = s.listen(handler, func(srv *http.Server, l net.Listener) error { return srv.ServeTLS(l, "", "") })
+	s.plain, s.tls = s.start(handler, servertest.Cleartext), s.start(handler, servertest.OverTLS)
 	return s
 }
 
-func (s *server) listen(handler http.Handler, serve func(*http.Server, net.Listener) error) (address string) {
+func (s *server) start(handler http.Handler, over servertest.Transport) (address string) {
 	s.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	srv := &http.Server{
-		Handler:   handler,
-		ErrorLog:  log.New(&s.log, "", 0),
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}},
-	}
-	address = listener.Addr().String()
+	srv := servertest.NewHTTP(handler)
+	srv.ErrorLog = log.New(&s.log, "", 0)
 	if s.ctl != nil {
-		if err := stdlib.Track(srv, s.ctl); err != nil {
-			s.t.Fatal(err)
-		}
-		listener = stdlib.Listener(listener, s.ctl)
+		return servertest.ServeTracked(s.t, srv, s.ctl, over)
 	}
-	served := make(chan error, 1)
-	go func() { served <- serve(srv, listener) }()
-	s.t.Cleanup(func() {
-		srv.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			s.t.Errorf("the server ended with %v", err)
-		}
-	})
-	return address
+	l := servertest.Listen(s.t)
+	servertest.Serve(s.t, srv, l, over)
+	return l.Addr().String()
 }
 
 // logLines counts what the server logs.

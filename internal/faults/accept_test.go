@@ -2,7 +2,6 @@ package faults
 
 import (
 	"net"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -32,21 +32,21 @@ func (l *exhausted) Accept() (net.Conn, error) {
 
 func TestNobodyIsLostWhileThereIsNoFileDescriptorForThem(t *testing.T) {
 	const failures, clients = 3, 20
-	overEach(t, func(t *testing.T, over transport) {
-		s := newServer(t, http.HandlerFunc(hello))
-		l := &exhausted{Listener: s.l}
-		s.l = l
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		s := newServer(t, servertest.Hello)
+		l := &exhausted{Listener: s.Listener}
+		s.Listener = l
 		l.left.Store(failures)
 		s.start(over, stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
 		kept := make([]*clienttest.Conn, clients)
 		for i := range kept {
-			kept[i] = over.dial(t, s.address)
+			kept[i] = over.Dial(t, s.Address)
 			kept[i].ExpectKept(expectHello(t, kept[i].Get("/")))
 		}
-		s.beginDrain()
+		s.BeginDrain()
 		l.left.Store(failures)
 		for range clients {
-			c := over.dial(t, s.address)
+			c := over.Dial(t, s.Address)
 			c.ExpectClosed(expectHello(t, c.Get("/")))
 			c.Close()
 		}
@@ -55,12 +55,12 @@ func TestNobodyIsLostWhileThereIsNoFileDescriptorForThem(t *testing.T) {
 			c.Close()
 		}
 		s.isEmpty()
-		s.force() // ends the lame duck
+		s.Force() // ends the lame duck
 		s.expectEnd(stdlib.Report{Announced: 2 * clients, Served: 2 * clients}, nil)
 		if got := l.failed.Load(); got != 2*failures {
 			t.Errorf("Accept failed %d times, want %d", got, 2*failures)
 		}
-		if stats := s.ctl.Stats(); stats.Exchanges != 3*clients || stats.Closes[core.ReasonDrain] != 2*clients {
+		if stats := s.Controller.Stats(); stats.Exchanges != 3*clients || stats.Closes[core.ReasonDrain] != 2*clients {
 			t.Errorf("the statistics are %+v", stats)
 		}
 	})

@@ -1,35 +1,35 @@
 package faults
 
 import (
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 // A connection ends where its response says so and nowhere else, however the flag changes around it.
 func TestADrainThatIsCalledOffAThousandTimesLosesNobody(t *testing.T) {
 	const clients = 8
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		flaps := 1000
-		if over.name == overTLS.name && !full {
+		if over.TLS() && !full {
 			flaps = 150 // of which each costs several handshakes
 		}
-		s := newServer(t, http.HandlerFunc(hello)).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
+		s := newServer(t, servertest.Hello).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
 		load := newLoad()
 		var visitors sync.WaitGroup
 		defer visitors.Wait()
 		defer load.calledOff.Store(true)
 		for range clients {
-			visitors.Go(func() { load.keepVisiting(s.address, over) })
+			visitors.Go(func() { load.keepVisiting(s.Address, over) })
 		}
 		for range flaps {
-			s.ctl.Drain()
+			s.Controller.Drain()
 			load.goesOn(t)
-			if !s.ctl.Resume() {
+			if !s.Controller.Resume() {
 				t.Error("Resume refused")
 			}
 			load.goesOn(t)
@@ -41,15 +41,15 @@ func TestADrainThatIsCalledOffAThousandTimesLosesNobody(t *testing.T) {
 		}
 		asked, closed := load.asked.Load(), load.closed.Load()
 		s.isEmpty()
-		stats := s.ctl.Stats()
+		stats := s.Controller.Stats()
 		if stats.Exchanges != asked || stats.Closes[core.ReasonDrain] != closed || stats.Draining {
 			t.Errorf("of the clients' %d responses %d were announced as the last ones; the statistics are %+v", asked, closed, stats)
 		}
 		if closed == 0 {
 			t.Error("no connection was announced")
 		}
-		t.Logf("%s: %d responses, %d announced, none lost", over.name, asked, closed)
-		s.drain()
+		t.Logf("%s: %d responses, %d announced, none lost", over.Name, asked, closed)
+		s.Drain()
 		s.expectEnd(stdlib.Report{}, nil)
 	})
 }
@@ -75,7 +75,7 @@ func (l *load) goesOn(t *testing.T) {
 }
 
 // keepVisiting asks until it is called off, on one connection after the other.
-func (l *load) keepVisiting(address string, over transport) {
+func (l *load) keepVisiting(address string, over servertest.Transport) {
 	for !l.calledOff.Load() {
 		if err := l.visitOnce(address, over); err != nil {
 			select {
@@ -88,7 +88,7 @@ func (l *load) keepVisiting(address string, over transport) {
 }
 
 // visitOnce asks until the server ends the connection.
-func (l *load) visitOnce(address string, over transport) error {
+func (l *load) visitOnce(address string, over servertest.Transport) error {
 	v, err := visit(address, over)
 	if err != nil {
 		return err

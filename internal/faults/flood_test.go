@@ -3,12 +3,12 @@ package faults
 import (
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -28,15 +28,15 @@ func TestConnectionsThatComeAndGoInTheLameDuckLeaveNothingBehind(t *testing.T) {
 	if full {
 		connections = 10_000
 	}
-	s := newServer(t, http.HandlerFunc(hello)).start(cleartext, stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
-	s.beginDrain()
+	s := newServer(t, servertest.Hello).start(servertest.Cleartext, stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+	s.BeginDrain()
 	var next, answered atomic.Int64
 	var failure atomic.Value
 	var visitors sync.WaitGroup
 	for range workers {
 		visitors.Go(func() {
 			for i := next.Add(1); i <= int64(connections); i = next.Add(1) {
-				v, err := visit(s.address, cleartext)
+				v, err := visit(s.Address, servertest.Cleartext)
 				if err != nil {
 					failure.CompareAndSwap(nil, err)
 					return
@@ -62,7 +62,7 @@ func TestConnectionsThatComeAndGoInTheLameDuckLeaveNothingBehind(t *testing.T) {
 		t.Errorf("%d connections were answered and announced, want %d", got, want)
 	}
 	// A reset may have come before the server has accepted. One more connection is accepted after all of them.
-	last, err := visit(s.address, cleartext)
+	last, err := visit(s.Address, servertest.Cleartext)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +72,9 @@ func TestConnectionsThatComeAndGoInTheLameDuckLeaveNothingBehind(t *testing.T) {
 	}
 	last.leave()
 	s.isEmpty()
-	s.force()
+	s.Force()
 	s.expectEnd(stdlib.Report{Announced: want + 1, Served: want + 1}, nil)
-	if stats := s.ctl.Stats(); stats.Exchanges != uint64(want+1) || stats.Closes[core.ReasonDrain] != uint64(want+1) {
+	if stats := s.Controller.Stats(); stats.Exchanges != uint64(want+1) || stats.Closes[core.ReasonDrain] != uint64(want+1) {
 		t.Errorf("the statistics are %+v", stats)
 	}
 }

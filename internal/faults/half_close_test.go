@@ -8,6 +8,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -28,9 +29,9 @@ func halfClose(t testing.TB, c *clienttest.Conn) {
 
 func TestAClientThatHalfClosesAfterItsRequestIsAnswered(t *testing.T) {
 	t.Run("and kept, as far as that goes", func(t *testing.T) {
-		overEach(t, func(t *testing.T, over transport) {
-			s := newServer(t, afterTheEOF(hello)).start(over)
-			client := over.dial(t, s.address)
+		servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+			s := newServer(t, afterTheEOF(servertest.Hello)).start(over)
+			client := over.Dial(t, s.Address)
 			client.Send(clienttest.Request("GET", "/"))
 			halfClose(t, client)
 			if r := expectHello(t, client.Receive()); r.Connection != nil {
@@ -38,20 +39,20 @@ func TestAClientThatHalfClosesAfterItsRequestIsAnswered(t *testing.T) {
 			}
 			client.ExpectEnd()
 			s.isEmpty()
-			s.drain()
+			s.Drain()
 			s.expectEnd(stdlib.Report{}, nil)
 		})
 	})
 	t.Run("when a drain begins", func(t *testing.T) {
-		overEach(t, func(t *testing.T, over transport) {
+		servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 			drain := make(chan func(), 1)
 			s := newServer(t, afterTheEOF(func(w http.ResponseWriter, r *http.Request) {
 				(<-drain)()
-				hello(w, r)
+				servertest.Hello(w, r)
 			}))
-			drain <- s.beginDrain
+			drain <- s.BeginDrain
 			s.start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-			client := over.dial(t, s.address)
+			client := over.Dial(t, s.Address)
 			client.Send(clienttest.Request("GET", "/"))
 			halfClose(t, client)
 			client.ExpectClosed(expectHello(t, client.Receive()))
@@ -61,20 +62,20 @@ func TestAClientThatHalfClosesAfterItsRequestIsAnswered(t *testing.T) {
 	})
 	// The middleware in the middle must not take the request whose context is done for one that was given up.
 	t.Run("by a nested middleware, and counted once", func(t *testing.T) {
-		overEach(t, func(t *testing.T, over transport) {
+		servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 			sensitive := make(chan http.Handler, 1)
 			s := newServer(t, afterTheEOF(func(w http.ResponseWriter, r *http.Request) {
 				(<-sensitive).ServeHTTP(w, r)
 			}))
-			sensitive <- stdlib.Sensitive(s.ctl)(http.HandlerFunc(hello))
+			sensitive <- stdlib.Sensitive(s.Controller)(servertest.Hello)
 			s.start(over)
-			client := over.dial(t, s.address)
+			client := over.Dial(t, s.Address)
 			client.Send(clienttest.Request("GET", "/"))
 			halfClose(t, client)
 			client.ExpectClosed(expectHello(t, client.Receive()))
 			client.Close()
 			s.isEmpty()
-			if stats := s.ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonRoute] != 1 {
+			if stats := s.Controller.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonRoute] != 1 {
 				t.Errorf("the statistics are %+v", stats)
 			}
 		})
@@ -83,7 +84,7 @@ func TestAClientThatHalfClosesAfterItsRequestIsAnswered(t *testing.T) {
 
 func TestAClientThatHalfClosesAfterAPipelineIsAnswered(t *testing.T) {
 	const requests, announced = 10, 6
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		drain := make(chan func(), 1)
 		last := fmt.Sprint("/", announced)
 		s := newServer(t, afterTheEOF(func(w http.ResponseWriter, r *http.Request) {
@@ -92,9 +93,9 @@ func TestAClientThatHalfClosesAfterAPipelineIsAnswered(t *testing.T) {
 			}
 			w.Write([]byte(r.URL.Path))
 		}))
-		drain <- s.beginDrain
+		drain <- s.BeginDrain
 		s.start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-		client := over.dial(t, s.address)
+		client := over.Dial(t, s.Address)
 		var pipeline strings.Builder
 		for i := 1; i <= requests; i++ {
 			pipeline.WriteString(clienttest.Request("GET", fmt.Sprint("/", i)))

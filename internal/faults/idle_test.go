@@ -18,6 +18,7 @@ import (
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -43,7 +44,7 @@ func runIdleClients() (status int) {
 	for range 32 {
 		connecting.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				v, err := visit(os.Getenv(addressEnv), cleartext)
+				v, err := visit(os.Getenv(addressEnv), servertest.Cleartext)
 				if err == nil {
 					v.conn.SetDeadline(time.Time{})
 					_, err = v.ask()
@@ -134,11 +135,11 @@ func TestThousandsOfIdleConnectionsAreClosedAfterTheGrace(t *testing.T) {
 			entered <- struct{}{}
 			<-release
 		}
-		hello(w, r)
-	})).start(cleartext, stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
+		servertest.Hello(w, r)
+	})).start(servertest.Cleartext, stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
 	before := heap()
-	child := startIdleClients(t, s.address, idle)
-	s.expectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
+	child := startIdleClients(t, s.Address, idle)
+	s.ExpectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
 	ours := heap() - before
 	t.Logf("%d idle connections: %d bytes each, %d with net/http alone", idle, ours/idle, bare/idle)
 	if ours-bare > bytesEach*idle+bytesInAll {
@@ -147,14 +148,14 @@ func TestThousandsOfIdleConnectionsAreClosedAfterTheGrace(t *testing.T) {
 
 	clients := make([]*clienttest.Conn, active)
 	for i := range clients {
-		clients[i] = clienttest.Dial(t, s.address)
+		clients[i] = clienttest.Dial(t, s.Address)
 		clients[i].Send(clienttest.Request("GET", "/active"))
 	}
 	for range clients {
 		clienttest.Receive(t, "the request", entered)
 	}
-	s.drain()
-	s.listenerIsClosed()
+	s.Drain()
+	s.ListenerIsClosed()
 	close(release)
 	for _, c := range clients {
 		c.ExpectClosed(expectHello(t, c.Receive()))
@@ -186,7 +187,7 @@ func memoryOfBare(t *testing.T, idle int) (bytes int) {
 		t.Fatal(err)
 	}
 	var isIdle atomic.Int64
-	srv := &http.Server{Handler: http.HandlerFunc(hello), ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, state http.ConnState) {
+	srv := &http.Server{Handler: servertest.Hello, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, state http.ConnState) {
 		if state == http.StateIdle {
 			isIdle.Add(1)
 		}

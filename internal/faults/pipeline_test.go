@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -25,7 +26,7 @@ func pipeline(requests int) string {
 // The responses are large enough for a reset to find some of the last one unread.
 func TestADrainInTheMiddleOfAPipelineEndsItBehindTheAnnouncedResponse(t *testing.T) {
 	const requests, announced, size = 100, 50, 100 << 10
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		drain := make(chan func(), 1)
 		last, filling := fmt.Sprint("/", announced), strings.Repeat("x", size)
 		var handled atomic.Int32
@@ -36,9 +37,9 @@ func TestADrainInTheMiddleOfAPipelineEndsItBehindTheAnnouncedResponse(t *testing
 			}
 			w.Write([]byte(r.URL.Path + filling))
 		}))
-		drain <- s.beginDrain
+		drain <- s.BeginDrain
 		s.start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-		client := over.dial(t, s.address)
+		client := over.Dial(t, s.Address)
 		client.Send(pipeline(requests))
 		for i := 1; i <= announced; i++ {
 			r := client.Receive()
@@ -63,7 +64,7 @@ func TestADrainInTheMiddleOfAPipelineEndsItBehindTheAnnouncedResponse(t *testing
 // Wherever a drain finds the pipelines, each is answered up to one response, and what was handled was answered.
 func TestADrainEndsEveryPipelineBehindOneAnnouncedResponse(t *testing.T) {
 	const pipelines, requests, begun = 20, 100, 300
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		var handled atomic.Int32
 		midway := make(chan struct{})
 		s := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +75,7 @@ func TestADrainEndsEveryPipelineBehindOneAnnouncedResponse(t *testing.T) {
 		})).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
 		clients := make([]*clienttest.Conn, pipelines)
 		for i := range clients {
-			clients[i] = over.dial(t, s.address)
+			clients[i] = over.Dial(t, s.Address)
 		}
 		all, sent := pipeline(requests), make(chan error, pipelines)
 		for _, c := range clients {
@@ -84,7 +85,7 @@ func TestADrainEndsEveryPipelineBehindOneAnnouncedResponse(t *testing.T) {
 			}()
 		}
 		clienttest.Receive(t, "so many requests", midway)
-		s.beginDrain()
+		s.BeginDrain()
 		answered := 0
 		for _, c := range clients {
 			if err := clienttest.Receive(t, "the pipeline is sent", sent); err != nil {
@@ -93,10 +94,10 @@ func TestADrainEndsEveryPipelineBehindOneAnnouncedResponse(t *testing.T) {
 			answered += answeredInOrder(t, c, requests)
 			c.Close()
 		}
-		clienttest.Receive(t, "the end of Serve", s.done)
+		clienttest.Receive(t, "the end of Serve", s.Done)
 		s.isEmpty()
-		if s.err != nil || s.report.Announced != pipelines || s.report.Forced+s.report.ClosedIdle > 0 {
-			t.Errorf("Serve: %+v, %v", s.report, s.err)
+		if s.Err != nil || s.Report.Announced != pipelines || s.Report.Forced+s.Report.ClosedIdle > 0 {
+			t.Errorf("Serve: %+v, %v", s.Report, s.Err)
 		}
 		if got := handled.Load(); got != int32(answered) {
 			t.Errorf("%d requests were handled, and %d answered", got, answered)

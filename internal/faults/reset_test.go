@@ -7,6 +7,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -43,7 +44,7 @@ func interruptible() (handler http.HandlerFunc, within, interrupted chan struct{
 				}
 			}
 		default:
-			hello(w, r)
+			servertest.Hello(w, r)
 		}
 	}, within, interrupted
 }
@@ -67,16 +68,16 @@ func TestAClientThatResetsLeavesNoCountBehind(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 				for name, inDrain := range map[string]bool{"before a drain": false, "during a drain": true} {
 					t.Run(name, func(t *testing.T) {
 						handler, within, interrupted := interruptible()
 						s := newServer(t, handler).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-						client, other := over.dial(t, s.address), over.dial(t, s.address)
+						client, other := over.Dial(t, s.Address), over.Dial(t, s.Address)
 						other.ExpectKept(expectHello(t, other.Get("/")))
 						want := stdlib.Report{Announced: 1, Served: 1} // the other one
 						if inDrain {
-							s.beginDrain()
+							s.BeginDrain()
 							want.Announced += c.inDrain.Announced
 							want.Served += c.inDrain.Served
 						}
@@ -88,8 +89,8 @@ func TestAClientThatResetsLeavesNoCountBehind(t *testing.T) {
 						if c.handled {
 							clienttest.Receive(t, "the interruption", interrupted)
 						}
-						s.expectStats("only the other one is open", func(s core.Stats) bool { return s.Open == 1 && s.InFlight == 0 })
-						s.beginDrain()
+						s.ExpectStats("only the other one is open", func(s core.Stats) bool { return s.Open == 1 && s.InFlight == 0 })
+						s.BeginDrain()
 						other.ExpectClosed(expectHello(t, other.Get("/")))
 						other.Close()
 						s.expectEnd(want, nil)
@@ -102,17 +103,17 @@ func TestAClientThatResetsLeavesNoCountBehind(t *testing.T) {
 
 // The server lingers then, for a client that is no longer there.
 func TestAClientThatResetsInsteadOfReadingTheAnnouncedResponseDoesNotHoldUpTheDrain(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		s := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(entered)
 			<-release
 			w.Write(make([]byte, 1<<20))
 		})).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-		client := over.dial(t, s.address)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
-		s.beginDrain()
+		s.BeginDrain()
 		close(release)
 		// Its first byte says that the server has answered.
 		if _, err := client.Read(make([]byte, 1)); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -28,7 +29,7 @@ func runSignalled(kind string) (status int) {
 	if err != nil {
 		return failed(err)
 	}
-	srv := &http.Server{Addr: os.Getenv(addressEnv), Handler: stdlib.Middleware(ctl)(http.HandlerFunc(hello))}
+	srv := &http.Server{Addr: os.Getenv(addressEnv), Handler: stdlib.Middleware(ctl)(servertest.Hello)}
 	switch kind {
 	case beforeServe:
 		fmt.Println("starting")

@@ -1,12 +1,12 @@
 package faults
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -14,12 +14,12 @@ import (
 
 func TestAConnectionThatNeverSpeaksIsClosedAfterTheGrace(t *testing.T) {
 	const lameDuck, grace = 50 * time.Millisecond, 50 * time.Millisecond
-	overEach(t, func(t *testing.T, over transport) {
-		s := newServer(t, http.HandlerFunc(hello)).start(over,
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		s := newServer(t, servertest.Hello).start(over,
 			stdlib.LameDuck(lameDuck), stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
-		client := clienttest.Dial(t, s.address)
-		s.expectStats("it is open", func(s core.Stats) bool { return s.Open == 1 && s.Idle == 1 })
-		s.drain()
+		client := clienttest.Dial(t, s.Address)
+		s.ExpectStats("it is open", func(s core.Stats) bool { return s.Open == 1 && s.Idle == 1 })
+		s.Drain()
 		if took := s.expectEnd(stdlib.Report{ClosedIdle: 1}, nil); took < lameDuck+grace {
 			t.Errorf("the drain was over after %v", took)
 		}
@@ -29,10 +29,10 @@ func TestAConnectionThatNeverSpeaksIsClosedAfterTheGrace(t *testing.T) {
 
 func TestAConnectionOfTheLameDuckThatNeverSpeaksIsClosedAfterTheGrace(t *testing.T) {
 	const lameDuck, grace = time.Second, 50 * time.Millisecond // time enough to connect
-	s := newServer(t, http.HandlerFunc(hello)).start(overTLS,
+	s := newServer(t, servertest.Hello).start(servertest.OverTLS,
 		stdlib.LameDuck(lameDuck), stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
-	s.beginDrain()
-	client := clienttest.Dial(t, s.address)
+	s.BeginDrain()
+	client := clienttest.Dial(t, s.Address)
 	if took := s.expectEnd(stdlib.Report{ClosedIdle: 1}, nil); took < lameDuck+grace {
 		t.Errorf("the drain was over after %v", took)
 	}
@@ -41,11 +41,11 @@ func TestAConnectionOfTheLameDuckThatNeverSpeaksIsClosedAfterTheGrace(t *testing
 
 func TestAConnectionThatNeverSpeaksIsClosedAtTheTimeoutWhereThereIsNoGrace(t *testing.T) {
 	const timeout = 50 * time.Millisecond
-	overEach(t, func(t *testing.T, over transport) {
-		s := newServer(t, http.HandlerFunc(hello)).start(over, stdlib.IdleGrace(0), stdlib.DrainTimeout(timeout))
-		client := clienttest.Dial(t, s.address)
-		s.expectStats("it is open", func(s core.Stats) bool { return s.Open == 1 })
-		s.drain()
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		s := newServer(t, servertest.Hello).start(over, stdlib.IdleGrace(0), stdlib.DrainTimeout(timeout))
+		client := clienttest.Dial(t, s.Address)
+		s.ExpectStats("it is open", func(s core.Stats) bool { return s.Open == 1 })
+		s.Drain()
 		if took := s.expectEnd(stdlib.Report{ClosedIdle: 1}, stdlib.ErrDrainTimeout); took < timeout {
 			t.Errorf("the drain was over after %v", took)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -17,11 +18,11 @@ var bodies = []struct{ name, header, begin, end string }{
 }
 
 // overEachBody runs a test with each of them, in cleartext and over TLS.
-func overEachBody(t *testing.T, test func(t *testing.T, over transport, header, begin, end string)) {
+func overEachBody(t *testing.T, test func(t *testing.T, over servertest.Transport, header, begin, end string)) {
 	t.Helper()
 	for _, b := range bodies {
 		t.Run(b.name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) { test(t, over, b.header, b.begin, b.end) })
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) { test(t, over, b.header, b.begin, b.end) })
 		})
 	}
 }
@@ -40,20 +41,20 @@ func readsBody() (handler http.HandlerFunc, reading chan struct{}, ended chan er
 				return
 			}
 		}
-		hello(w, r)
+		servertest.Hello(w, r)
 	}, reading, ended
 }
 
 func TestAClientThatStallsInItsBodyIsCutAtTheTimeout(t *testing.T) {
 	const timeout = 200 * time.Millisecond
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler, reading, ended := readsBody()
 		s := newServer(t, handler).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
-		stalled, other := over.dial(t, s.address), over.dial(t, s.address)
+		stalled, other := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		other.ExpectKept(expectHello(t, other.Get("/")))
 		stalled.Send(clienttest.Request("POST", "/", bodies[0].header) + bodies[0].begin)
 		clienttest.Receive(t, "the body's beginning", reading)
-		s.beginDrain()
+		s.BeginDrain()
 		other.ExpectClosed(expectHello(t, other.Get("/")))
 		other.Close()
 		if took := s.expectEnd(stdlib.Report{Announced: 1, Served: 1, Forced: 1}, stdlib.ErrDrainTimeout); took < timeout {
@@ -69,14 +70,14 @@ func TestAClientThatStallsInItsBodyIsCutAtTheTimeout(t *testing.T) {
 // It is no idle connection: the grace is for those without a request.
 func TestAClientThatStallsInItsBodyForLongerThanTheGraceIsAnswered(t *testing.T) {
 	const grace = 50 * time.Millisecond
-	overEachBody(t, func(t *testing.T, over transport, header, begin, end string) {
+	overEachBody(t, func(t *testing.T, over servertest.Transport, header, begin, end string) {
 		handler, reading, _ := readsBody()
 		s := newServer(t, handler).start(over, stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
-		stalled, idle := over.dial(t, s.address), over.dial(t, s.address)
+		stalled, idle := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		expectHello(t, idle.Get("/"))
 		stalled.Send(clienttest.Request("POST", "/", header) + begin)
 		clienttest.Receive(t, "the body's beginning", reading)
-		s.beginDrain()
+		s.BeginDrain()
 		idle.ExpectEnd() // the grace is over
 		stalled.Send(end)
 		stalled.ExpectClosed(expectHello(t, stalled.Receive()))
@@ -92,11 +93,11 @@ func TestAnAnswerInADrainDoesNotWaitForTheBodyThatTheClientHoldsBack(t *testing.
 	for _, b := range bodies {
 		for name, sent := range map[string]string{"all of it": "", "the end of it": b.begin} {
 			t.Run(b.name+", "+name, func(t *testing.T) {
-				overEach(t, func(t *testing.T, over transport) {
-					s := newServer(t, http.HandlerFunc(hello)).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
-					client := over.dial(t, s.address)
+				servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+					s := newServer(t, servertest.Hello).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(far))
+					client := over.Dial(t, s.Address)
 					expectHello(t, client.Get("/"))
-					s.beginDrain()
+					s.BeginDrain()
 					client.Send(clienttest.Request("POST", "/", b.header) + sent)
 					r := expectHello(t, client.Receive())
 					client.Send(b.begin[len(sent):] + b.end)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -16,7 +17,7 @@ func large(size int) (handler http.HandlerFunc, begun chan struct{}, ended chan 
 	part := make([]byte, 1<<20)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/large" {
-			hello(w, r)
+			servertest.Hello(w, r)
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -40,18 +41,18 @@ func TestAClientThatStallsInALargeResponseIsCutAtTheTimeout(t *testing.T) {
 		"that began in it":            {Announced: 2, Served: 1, Forced: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 				handler, begun, ended := large(size)
 				s := newServer(t, handler).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
-				stalled, other := over.dial(t, s.address), over.dial(t, s.address)
+				stalled, other := over.Dial(t, s.Address), over.Dial(t, s.Address)
 				expectHello(t, stalled.Get("/"))
 				expectHello(t, other.Get("/"))
 				if want.Announced == 2 {
-					s.beginDrain()
+					s.BeginDrain()
 				}
 				stalled.Send(clienttest.Request("GET", "/large"))
 				clienttest.Receive(t, "the response's beginning", begun)
-				s.beginDrain()
+				s.BeginDrain()
 				other.ExpectClosed(expectHello(t, other.Get("/")))
 				other.Close()
 				if took := s.expectEnd(want, stdlib.ErrDrainTimeout); took < timeout {
@@ -70,13 +71,13 @@ func TestAClientThatStallsInALargeResponseIsCutAtTheTimeout(t *testing.T) {
 
 func TestAClientThatStallsInALargeResponseForLongerThanTheGraceGetsItWhole(t *testing.T) {
 	const grace, size = 50 * time.Millisecond, 16 << 20
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler, begun, _ := large(size)
 		s := newServer(t, handler).start(over, stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
-		stalled, idle := over.dial(t, s.address), over.dial(t, s.address)
+		stalled, idle := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		expectHello(t, stalled.Get("/"))
 		expectHello(t, idle.Get("/"))
-		s.beginDrain()
+		s.BeginDrain()
 		stalled.Send(clienttest.Request("GET", "/large"))
 		clienttest.Receive(t, "the response's beginning", begun)
 		idle.ExpectEnd() // the grace is over

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // visitor is a client for a goroutine of its own, which may not fail the test. Its errors say what was lost.
@@ -19,13 +20,13 @@ type visitor struct {
 	in   *bufio.Reader
 }
 
-func visit(address string, over transport) (*visitor, error) {
+func visit(address string, over servertest.Transport) (*visitor, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(clienttest.Patience))
-	if over.name == overTLS.name {
+	if over.TLS() {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // nothing but loopback is dialled
 	}
 	return &visitor{conn, bufio.NewReader(conn)}, nil
