@@ -122,7 +122,7 @@ func OnRequestCount(limit int) Option {
 // OnStatus ends the connection after a response with one of these status codes
 // (200 to 599), with [ReasonStatus]. It does not use the [Budget].
 //
-// 413 is worth having: [http.MaxBytesReader] can not close the connection
+// 413 is worth having: [http.MaxBytesReader] cannot close the connection
 // through a wrapped writer (go.dev/issue/73754).
 func OnStatus(codes ...int) Option {
 	return func(c *config) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// Memory is the memory that the garbage collector can not free, as a share of
+// Memory is the memory that the garbage collector cannot free, as a share of
 // the Go memory limit (GOMEMLIMIT, debug.SetMemoryLimit): what was live at the
 // last collection, stacks, and the runtime's own. soft and hard are from 0 to 1.
 // Its name is "memory". Without a limit New fails with

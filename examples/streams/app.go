@@ -33,7 +33,7 @@ const leavingWord = "leaving"
 // connection has to go.
 func (a *app) events(w http.ResponseWriter, r *http.Request) {
 	last, err := strconv.Atoi(r.Header.Get("Last-Event-ID"))
-	if err != nil { // a client that can not set the field says it in the query
+	if err != nil { // a client that cannot set the field says it in the query
 		last, _ = strconv.Atoi(r.FormValue("after"))
 	}
 	a.hear(r.FormValue("client"))

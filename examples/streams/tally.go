@@ -13,7 +13,7 @@ type counts struct {
 	Cut    int `json:"cut"`
 	// Messages is the number of events received in their order, or of messages
 	// answered. Lost are events never seen, and messages that were sent and not
-	// answered: a client can not know whether to send such a one again. Doubled
+	// answered: a client cannot know whether to send such a one again. Doubled
 	// are events seen, or messages answered, more than once.
 	Messages int `json:"messages"`
 	Lost     int `json:"lost"`

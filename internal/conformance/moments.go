@@ -84,7 +84,7 @@ func (f Framework) closeAfterLate(t *testing.T, p protocol) {
 	m := f.atMoment(t, p, func(m *moment, w http.ResponseWriter, r *http.Request) {
 		flushFirst(w, r)
 		if core.CloseAfter(r.Context(), core.ReasonHandler) && !p.http2 {
-			io.WriteString(w, "CloseAfter promised what it can not keep")
+			io.WriteString(w, "CloseAfter promised what it cannot keep")
 		}
 		m.pause()
 	})

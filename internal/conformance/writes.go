@@ -19,7 +19,7 @@ type cell struct {
 	silent bool
 	// asks says that the handler itself asks for a close.
 	asks bool
-	// bareCloses says that net/http closes by itself without us, and can not
+	// bareCloses says that net/http closes by itself without us, and cannot
 	// through a wrapped writer.
 	bareCloses bool
 	// hurried is for the Hurry layer alone.
@@ -70,7 +70,7 @@ func writingCells(file string, upstream upstream) []cell {
 		get("WriteHeader and Write with a content length", sized),
 		get("io.Copy from a file", func(w http.ResponseWriter, _ *http.Request) { copyFile(w, file) }),
 		get("http.ServeFile", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) }),
-		// echo panics where the writer can not flush.
+		// echo panics where the writer cannot flush.
 		get("Flush first", flushFirst).silently(),
 		get("FlushError first", flushErrorFirst).silently(),
 		get("103 then 200", earlyHints(http.StatusOK)),

@@ -123,7 +123,7 @@ func TestThousandsOfIdleConnectionsAreClosedAfterTheGrace(t *testing.T) {
 		idle, grace, slack = 20_000, time.Second, time.Second
 	}
 	if limit := raiseFileLimit(idle + reserved); limit < idle+reserved {
-		t.Logf("%d connections: the limit of %d open files can not be raised", limit-reserved, limit)
+		t.Logf("%d connections: the limit of %d open files cannot be raised", limit-reserved, limit)
 		idle = limit - reserved
 	}
 	warmUp(2 * idle)

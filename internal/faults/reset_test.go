@@ -21,7 +21,7 @@ func reset(t testing.TB, c *clienttest.Conn) {
 	}
 }
 
-// interruptible is a handler that reads the body, and writes on "/stream" until it can not. It tells when it is in the
+// interruptible is a handler that reads the body, and writes on "/stream" until it cannot. It tells when it is in the
 // middle, and when it has been interrupted there.
 func interruptible() (handler http.HandlerFunc, within, interrupted chan struct{}) {
 	within, interrupted = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -59,7 +59,7 @@ func TestAClientThatResetsLeavesNoCountBehind(t *testing.T) {
 		{name: "in the middle of its header", sent: "GET / HTTP/1.1\r\nHo"},
 		{
 			name: "in the middle of its body", sent: clienttest.Request("POST", "/", "Content-Length: 10") + "12345",
-			// The server answers a client of which it can not know that it does not read.
+			// The server answers a client of which it cannot know that it does not read.
 			handled: true, inDrain: stdlib.Report{Announced: 1, Served: 1},
 		},
 		{
