@@ -102,7 +102,7 @@ func inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
 	if ctl != nil {
 		srv.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 			record := new(core.Connection)
-			record.Open(ctl)
+			record.Open(ctl, nil)
 			return record.Context(ctx)
 		}
 	}
@@ -126,7 +126,7 @@ func BenchmarkDecisionCost(b *testing.B) {
 			}
 			open := make([]core.Connection, n)
 			for i := range open {
-				open[i].Open(ctl)
+				open[i].Open(ctl, nil)
 			}
 			benchmarkKeep(b, ctl)
 		})

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"math"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,9 @@ type Connection struct {
 	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
 	tell    atomic.Pointer[func(Reason)] // nil where a response's header announces
-	opened  int64                        // since Controller.start, in nanoseconds
+	conn    net.Conn                     // nil where the server did not give it
+	id      uint64
+	opened  int64 // since Controller.start, in nanoseconds
 	lot     shed.Lot
 
 	requests atomic.Uint32
@@ -36,6 +39,8 @@ type sharedRecord struct {
 	mu      sync.Mutex
 	streams map[headerIdentity]*Exchange // HTTP/2: the exchanges under way
 	leaver  *leaver
+
+	announced atomic.Int64 // when it was, since Controller.start; 0 where nobody observed that
 }
 
 // The bits of a Connection: its mark and what CloseAfter asked for, each a
@@ -55,13 +60,21 @@ const (
 	bitBodyPending    = 1 << 24 // the announced exchange did not read all of its request's body
 	bitGivenUp        = 1 << 25 // … or ended with its context done: its header may have gone nowhere
 	bitLeft           = 1 << 26 // Leave was called
+	bitWasHijacked    = 1 << 27
+	bitWasActive      = 1 << 28 // a request was under way when the server let go of it
+
+	protocolShift = 29
+	protocolMask  = 7
 )
 
 // Open fills the record for a connection accepted now. It must be called once,
-// before any other method.
-func (c *Connection) Open(ctl *Controller) {
+// before any other method. conn is what Conn returns, and is asked for the
+// client's address; it may be nil.
+func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 	now := ctl.now()
 	c.ctl = ctl
+	c.conn = conn
+	c.id = ctl.connections.Add(1)
 	c.opened = now
 	c.lot = ctl.lots.Draw()
 	if share := ctl.drainShare(now); share > 0 {
@@ -71,7 +84,11 @@ func (c *Connection) Open(ctl *Controller) {
 	}
 	c.set(bitOpen)
 	ctl.shard(c).open.Add(1)
+	c.observe(EventAccepted, nil)
 }
+
+// Conn returns the connection that Open was given.
+func (c *Connection) Conn() net.Conn { return c.conn }
 
 // AnnounceWith makes announce tell the client that the connection ends, and why,
 // in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
@@ -79,6 +96,7 @@ func (c *Connection) Open(ctl *Controller) {
 func (c *Connection) AnnounceWith(announce func(Reason)) {
 	c.tell.Store(&announce)
 	c.set(bitHTTP2)
+	c.speak(protocolHTTP2)
 }
 
 // DrainDue reports whether the Controller is draining and, with a [DrainSpread],
@@ -105,7 +123,7 @@ func (c *Connection) Leave() {
 // announce marks a connection with AnnounceWith and tells the client.
 func (c *Connection) announce(tell func(Reason), reason reasonIndex, inDrain bool) {
 	if c.setMark(reason) {
-		c.ctl.closes[reason-1].Add(1)
+		c.countClose(reason)
 		c.forgetLeaver()
 	}
 	bits := uint32(bitAnnounced)
@@ -144,14 +162,16 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		c.leaveActive(s)
 		if c.clear(bitOpen)&bitOpen != 0 {
 			s.open.Add(-1)
-			c.set(bitHijacked)
+			c.set(bitHijacked | bitWasHijacked)
 			s.hijacked.Add(1)
 		}
 		if e := c.current.Load(); e != nil {
 			e.hijacked()
 		}
 	case http.StateClosed:
-		c.leaveActive(s)
+		if c.leaveActive(s) {
+			c.set(bitWasActive)
+		}
 		if c.clear(bitOpen)&bitOpen != 0 {
 			s.open.Add(-1)
 		}
@@ -163,10 +183,12 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	return false
 }
 
-func (c *Connection) leaveActive(s *shard) {
-	if c.clear(bitActive)&bitActive != 0 {
-		s.active.Add(-1)
+func (c *Connection) leaveActive(s *shard) (wasActive bool) {
+	if c.clear(bitActive)&bitActive == 0 {
+		return false
 	}
+	s.active.Add(-1)
+	return true
 }
 
 func (c *Connection) mustClose() bool {

@@ -24,11 +24,17 @@ type Controller struct {
 	load     loadRule
 	config
 
-	lots    shed.Lots
-	budget  shed.Budget
-	leavers leavers
+	lots      shed.Lots
+	budget    shed.Budget
+	leavers   leavers
+	observers observers
+	progress  drainProgress
+	lists     connectionLists
 
-	closes             []atomic.Uint64 // by reasonIndex-1
+	connections        atomic.Uint64 // the newest one's id
+	opened             [len(protocolNames)]atomic.Uint64
+	ended              ends
+	closes             closes
 	heldBack           atomic.Uint64
 	clientInitiated    atomic.Uint64
 	inputAfterAnnounce atomic.Uint64
@@ -50,7 +56,6 @@ func New(opts ...Option) (*Controller, error) {
 		rules:  cfg.rules(),
 		start:  time.Now(),
 		config: *cfg,
-		closes: make([]atomic.Uint64, len(cfg.reasons)),
 	}
 	c.counters.init()
 	c.lots.Init()
@@ -60,6 +65,8 @@ func New(opts ...Option) (*Controller, error) {
 	}
 	c.drain.init(cfg.flags, c.now, cfg.logger)
 	c.leavers.init(c)
+	c.closes.init(len(cfg.reasons))
+	c.observers.init(c)
 	return c, nil
 }
 

@@ -195,11 +195,11 @@ func (e *Exchange) announce(c *Controller, h http.Header, reason reasonIndex) {
 	}
 	conn := e.conn
 	if conn == nil {
-		c.closes[reason-1].Add(1)
+		c.countUntrackedClose(reason, e.request)
 		return
 	}
 	if conn.setMark(reason) {
-		c.closes[reason-1].Add(1)
+		conn.countClose(reason)
 		conn.forgetLeaver()
 	}
 	// Where another exchange is under way, or none, this one was given up by a

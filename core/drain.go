@@ -37,13 +37,24 @@ func (c *Controller) DrainSpread() time.Duration { return c.spread }
 
 // ListenerClosed is for servers: it says that a listener was closed for good, so
 // that Resume refuses from now on.
-func (c *Controller) ListenerClosed() { c.drain.keep() }
+func (c *Controller) ListenerClosed() {
+	c.drain.keep()
+	c.observeDrain(EventListenerClosed)
+}
 
 // Drained is for servers: it says that a drain has come to its end. Once it logs
 // a warning that names the patterns of [OnRoutes] and [Exempt] that have not
 // matched a single exchange so far, for a rule that never fires is most likely
-// not in the router's syntax.
+// not in the router's syntax. Observers are told of the end, and of all that was
+// before it; that is waited for, a second at most.
 func (c *Controller) Drained() {
+	c.progress.end()
+	c.observeDrain(EventDrained)
+	c.warnOfUnused()
+	c.observers.Flush(lastEvents)
+}
+
+func (c *Controller) warnOfUnused() {
 	var unused []string
 	for _, s := range c.patternStats() {
 		if s.Matches == 0 {

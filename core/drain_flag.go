@@ -78,6 +78,9 @@ func (d *drainFlag) lower() bool {
 // keep makes lower fail from now on.
 func (d *drainFlag) keep() { d.own.Or(drainForGood) }
 
+// forGood reports whether lower fails.
+func (d *drainFlag) forGood() bool { return d.own.Load()&drainForGood != 0 }
+
 // refresh reads the DrainWhen flags if their last reading is old enough.
 func (d *drainFlag) refresh() {
 	if len(d.flags) > 0 {
@@ -149,7 +152,8 @@ func (f *outsideFlag) answer() (up bool) {
 // are any, a timer reads the DrainWhen flags, for there may be no exchange that
 // does.
 type drainWatchers struct {
-	read func() // reads the flags; nil where there are none
+	read   func() // reads the flags; nil where there are none
+	always func() // told of each change, too, but no reason to read the flags
 
 	mu      sync.Mutex
 	changed map[int]func() // by number
@@ -203,6 +207,7 @@ func (w *drainWatchers) tell(up bool) {
 		w.setTimer()
 	}
 	w.mu.Unlock()
+	w.always()
 	for _, f := range changed {
 		f()
 	}

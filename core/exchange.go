@@ -133,7 +133,7 @@ func (c *Connection) begin(r *http.Request) *Exchange {
 	}
 	e.conn = c
 	c.current.Store(e)
-	c.takeOff()
+	c.takeOff(r)
 	return e
 }
 
@@ -160,14 +160,14 @@ func (c *Connection) beginStream(r *http.Request) *Exchange {
 	}
 	s.streams[e.more.stream] = e
 	e.conn = c
-	c.takeOff()
+	c.takeOff(r)
 	return e
 }
 
-func (c *Connection) takeOff() {
+func (c *Connection) takeOff(r *http.Request) {
 	c.ctl.shard(c).begun.Add(1)
-	if c.ctl.rules&hasRequestCount != 0 {
-		c.requests.Add(1)
+	if c.requests.Add(1) == 1 {
+		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
 	}
 }
 

@@ -71,7 +71,7 @@ func newController(t testing.TB, opts ...Option) *Controller {
 
 func openConnection(c *Controller) *Connection {
 	conn := new(Connection)
-	conn.Open(c)
+	conn.Open(c, nil)
 	return conn
 }
 

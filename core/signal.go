@@ -41,10 +41,11 @@ type Snapshot struct {
 
 // SignalStat is a [Signal] in [Stats].
 type SignalStat struct {
-	Name       string
-	Soft, Hard float64
-	Value      float64 // the last one read; 0 where it is unknown
-	Known      bool
+	Name  string  `json:"name"`
+	Soft  float64 `json:"soft"`
+	Hard  float64 `json:"hard"`
+	Value float64 `json:"value"` // the last one read; 0 where it is unknown
+	Known bool    `json:"known"`
 }
 
 func (s Signal) check() error {

@@ -2,40 +2,56 @@ package core
 
 // Stats is a snapshot of a [Controller]. The counts since New only grow; the
 // numbers of connections are those of now, and only of servers that report their
-// connections.
+// connections. It is made for JSON as well.
 type Stats struct {
-	Exchanges       uint64 // begun since New
-	InFlight        int    // begun and not ended, without hijacked and streaming ones
-	ClientInitiated uint64 // connections that the client closed by its own word
+	Exchanges       uint64 `json:"exchanges"`        // begun since New
+	InFlight        int    `json:"in_flight"`        // begun and not ended, without hijacked and streaming ones
+	ClientInitiated uint64 `json:"client_initiated"` // connections that the client closed by its own word
 
-	Open     int // connections, without hijacked ones
-	Idle     int // of Open, those without a request under way
-	Active   int // of Open, those with one
-	Hijacked int // connections that a handler took over and has not closed
+	Open     int `json:"open"`     // connections, without hijacked ones
+	Idle     int `json:"idle"`     // of Open, those without a request under way
+	Active   int `json:"active"`   // of Open, those with one
+	Hijacked int `json:"hijacked"` // connections that a handler took over and has not closed
 
-	Untracked uint64            // exchanges without a connection record
-	Closes    map[Reason]uint64 // announced closes, also where the response could not leave any more; every known reason has an entry
-	HeldBack  uint64            // closes that the Budget, or OnLoad's restraint, refused
+	// Opened counts connections by protocol, the values of [Event.Protocol]: with
+	// their first request, or as "unknown" at their end where none came. Ended
+	// counts them once their sockets are closed.
+	Opened map[string]uint64 `json:"opened"`
+	Ended  map[How]uint64    `json:"ended"`
 
-	InputAfterAnnounce uint64 // connections on which something still came after the announcement
+	Untracked uint64 `json:"untracked"` // exchanges without a connection record
 
-	Draining bool
+	// Closes counts announced closes, also where the response could not leave any
+	// more; every known reason has an entry. Announcements are the same by reason
+	// and protocol, without those that are 0.
+	Closes        map[Reason]uint64            `json:"closes"`
+	Announcements map[Reason]map[string]uint64 `json:"announcements"`
 
-	Patterns []PatternStat // those of OnRoutes, then those of Exempt, each in its order
+	HeldBack            uint64 `json:"held_back"`              // closes that the Budget, or OnLoad's restraint, refused
+	HeldBackByRestraint uint64 `json:"held_back_by_restraint"` // of HeldBack, those for load that were refused before the Budget was asked
 
-	Signals   []SignalStat // those of OnLoad, in its order
-	LoadShare float64      // the share of the connections that has to go for load, 0 to 0.9
-	LoadRate  float64      // closes per second allowed for load: the Budget's, 1000 at most, or less where they did not help
+	InputAfterAnnounce uint64 `json:"input_after_announce"` // connections on which something still came after the announcement
+
+	Draining bool      `json:"draining"`
+	Drain    DrainStat `json:"drain"`
+
+	Patterns []PatternStat `json:"patterns,omitempty"` // those of OnRoutes, then those of Exempt, each in its order
+
+	Signals   []SignalStat `json:"signals,omitempty"` // those of OnLoad, in its order
+	LoadShare float64      `json:"load_share"`        // the share of the connections that has to go for load, 0 to 0.9
+	LoadRate  float64      `json:"load_rate"`         // closes per second allowed for load: the Budget's, 1000 at most, or less where they did not help
+
+	EventsDropped uint64 `json:"events_dropped"` // those of Observe
 }
 
 // PatternStat is a pattern in [Stats].
 type PatternStat struct {
-	Option  string // "OnRoutes" or "Exempt"
-	Pattern string
+	Option  string `json:"option"` // "OnRoutes" or "Exempt"
+	Pattern string `json:"pattern"`
 	// Matches is how often the pattern matched the path or the route of an exchange
 	// about which its rule was asked. A pattern that has not matched after a while
 	// is most likely not in the router's syntax: "/users/:id" with net/http.
-	Matches uint64
+	Matches uint64 `json:"matches"`
 }
 
 // Stats returns a snapshot. It allocates and is meant for a scrape, not for every
@@ -44,20 +60,32 @@ type PatternStat struct {
 func (c *Controller) Stats() Stats {
 	s := Stats{
 		ClientInitiated:    c.clientInitiated.Load(),
+		Opened:             make(map[string]uint64, len(protocolNames)),
+		Ended:              make(map[How]uint64, len(allHow)),
 		Untracked:          c.untracked.Load(),
 		Closes:             make(map[Reason]uint64, len(c.reasons)),
+		Announcements:      make(map[Reason]map[string]uint64),
 		HeldBack:           c.heldBack.Load(),
 		InputAfterAnnounce: c.inputAfterAnnounce.Load(),
 		Draining:           c.Draining(),
+		Drain:              c.drainStat(),
+		EventsDropped:      c.observers.Dropped(),
+	}
+	for p, name := range protocolNames {
+		s.Opened[name] = c.opened[p].Load()
+	}
+	for i, how := range allHow {
+		s.Ended[how] = c.ended[i].Load()
 	}
 	for i, r := range c.reasons {
-		s.Closes[r] = c.closes[i].Load()
+		c.closes.counts[i].read(&s, r)
 	}
 	sum := c.counters.sum()
 	s.Exchanges, s.InFlight = sum.begun, sum.inFlight()
 	s.Open, s.Active, s.Hijacked = int(sum.open), int(sum.active), int(sum.hijacked)
 	s.Idle = max(s.Open-s.Active, 0)
 	s.Patterns = c.patternStats()
+	s.HeldBackByRestraint = c.load.Refused()
 	if len(c.load.signals) > 0 {
 		now := c.now()
 		c.load.refresh(now)

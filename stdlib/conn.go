@@ -22,6 +22,8 @@ const (
 	connClosed          = 1 << iota
 	connNoReadDeadline  // there is none for sure
 	connNoWriteDeadline // likewise
+	connEnded           // the client has closed its side
+	connBroken          // a read failed otherwise
 )
 
 func (c *conn) closed() bool { return c.bits.Load()&connClosed != 0 }
@@ -31,8 +33,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed // what comes now is the linger's
 	}
 	n, err := c.TCPConn.Read(p)
-	if n > 0 && c.record != nil {
-		c.record.hear()
+	if c.record != nil {
+		if n > 0 {
+			c.record.hear()
+		}
+		c.seeRead(p[:n], err)
 	}
 	return n, err
 }
@@ -89,6 +94,7 @@ func (c *conn) linger() {
 		}
 		c.TCPConn.SetReadDeadline(silence)
 		n, err := c.TCPConn.Read(buffer[:])
+		c.seeRead(buffer[:n], err)
 		if n > 0 && !c.record.HTTP2() && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
 			c.record.tracker.inputAfterAnnounce.Add(1)
 		}
@@ -98,14 +104,19 @@ func (c *conn) linger() {
 	}
 }
 
+const (
+	header        = 5               // of a TLS record
+	goodbyeLength = header + 2 + 17 // of TLS 1.3's
+)
+
 // saysGoodbye reports whether p is nothing but the alert with which a TLS client
 // closes: in the clear, or encrypted by TLS 1.3, whose alert is 2 bytes with 1
 // for its type and 16 for the tag (RFC 8446 §5.2). No HTTP message is as short.
 func (c *conn) saysGoodbye(p []byte) bool {
-	const header, alert, applicationData = 5, 21, 23
-	if c.record.conn == net.Conn(c) || len(p) < header {
+	const alert, applicationData = 21, 23
+	if len(p) < header || p[0] != alert && p[0] != applicationData || c.record.Conn() == net.Conn(c) {
 		return false
 	}
 	length := int(p[3])<<8 | int(p[4])
-	return len(p) == header+length && (p[0] == alert || p[0] == applicationData && length == 2+1+16)
+	return len(p) == header+length && (p[0] == alert || len(p) == goodbyeLength)
 }

@@ -23,32 +23,30 @@ type recordList struct {
 	first *record
 }
 
-// links are a record's place in the registry.
-type links struct {
-	list       *recordList
-	prev, next *record
-}
+// links are a record's place in its list.
+type links struct{ prev, next *record }
 
 // canBeFound reports whether a connection that Listener did not make can be told
 // from others. All pointers can.
 func canBeFound(c net.Conn) bool { return reflect.ValueOf(c).Comparable() }
 
 func (g *registry) add(r *record) {
-	l := &g.lists[g.next.Add(1)%registryLists]
+	r.list = uint8(g.next.Add(1) % registryLists)
+	l := &g.lists[r.list]
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.list, r.next = l, l.first
+	r.next = l.first
 	if l.first != nil {
 		l.first.prev = r
 	}
 	l.first = r
 	if r.foreign {
-		g.foreign.Store(r.conn, r)
+		g.foreign.Store(r.Conn(), r)
 	}
 }
 
 func (g *registry) remove(r *record) {
-	l := r.list
+	l := &g.lists[r.list]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.prev != nil {
@@ -61,7 +59,7 @@ func (g *registry) remove(r *record) {
 	}
 	r.prev, r.next = nil, nil
 	if r.foreign {
-		g.foreign.CompareAndDelete(r.conn, r)
+		g.foreign.CompareAndDelete(r.Conn(), r)
 	}
 }
 

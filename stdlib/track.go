@@ -46,7 +46,11 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 			return nil, errors.New("politeclose: Track: the server is tracked by another Controller; give it to one only")
 		}
 	} else {
-		runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { trackers.Delete(key) }, key)
+		unlist := ctl.ListConnections(t.connections)
+		runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) {
+			trackers.Delete(key)
+			unlist()
+		}, key)
 	}
 	// Whoever else tracks the server meanwhile must not serve it half-tracked.
 	t.installed.Do(func() { t.installErr = t.install(srv) })

@@ -43,13 +43,13 @@ func (t *tracker) now() int64 { return int64(time.Since(t.start)) }
 type record struct {
 	core.Connection
 	tracker *tracker
-	conn    net.Conn // as net/http knows it
 	links
 	http2 atomic.Pointer[goaway.Conn] // nil on HTTP/1
 	heard atomic.Int64                // when it was last heard of, while the tracker is watching
 	gone  atomic.Uint32
 
-	foreign bool // the connection is not one of Listener's
+	foreign bool  // the connection is not one of Listener's
+	list    uint8 // which of the registry's has it; it stands here so as to fill a gap
 }
 
 // A record is removed when net/http has let go of the connection and the socket
@@ -65,7 +65,7 @@ const (
 // open returns the record of a new connection, nil for one that could not be
 // found again.
 func (t *tracker) open(c net.Conn) *record {
-	r := &record{tracker: t, conn: c}
+	r := &record{tracker: t}
 	if own := ownConn(c); own != nil && own.ctl == t.ctl {
 		own.record = r
 	} else if canBeFound(c) {
@@ -74,10 +74,19 @@ func (t *tracker) open(c net.Conn) *record {
 	} else {
 		return nil
 	}
-	r.Open(t.ctl)
+	r.Open(t.ctl, c)
 	t.records.add(r)
 	t.live.Add(1)
 	return r
+}
+
+// connections yields those at this moment.
+func (t *tracker) connections(yield func(*core.Connection) bool) {
+	for _, r := range t.records.all() {
+		if !yield(&r.Connection) {
+			return
+		}
+	}
 }
 
 // find returns the record of a connection, nil where there is none.
@@ -138,7 +147,7 @@ func (r *record) leave(gone uint32) {
 	}
 	t := r.tracker
 	hijacked := r.Hijacked()
-	r.SetState(http.StateClosed)
+	r.Gone(r.ending())
 	r.count()
 	t.records.remove(r)
 	if hijacked {
@@ -199,7 +208,7 @@ func (r *record) silent() bool {
 // closing reports whether the connection is being closed: its socket lingers, or
 // TLS says goodbye.
 func (r *record) closing() bool {
-	own := ownConn(r.conn)
+	own := ownConn(r.Conn())
 	return own != nil && own.closed() || r.gone.Load()&isClosing != 0
 }
 
@@ -207,16 +216,16 @@ func (r *record) closing() bool {
 // to 5 s for a client that does not read.
 func (r *record) close() {
 	r.gone.Or(isClosing)
-	go r.conn.Close()
+	go r.Conn().Close()
 }
 
 // cut closes the socket, whatever is under way on it. What its handler does then
 // reaches nobody, and does not count.
 func (r *record) cut() {
 	r.count()
-	own := ownConn(r.conn)
+	own := ownConn(r.Conn())
 	if own == nil {
-		belowTLS(r.conn).Close()
+		belowTLS(r.Conn()).Close()
 		return
 	}
 	own.bits.Or(connClosed)

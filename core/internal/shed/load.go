@@ -63,6 +63,10 @@ func (l *Load) Share(now int64) float64 {
 // Rate returns how many closes per second are allowed for load.
 func (l *Load) Rate() float64 { return l.restraint.perSecond() }
 
+// Refused returns how many closes for load the restraint has refused, without
+// those that the Budget did.
+func (l *Load) Refused() uint64 { return l.restraint.refused.Load() }
+
 // LongAgo is when a connection was opened of which that is not known.
 const LongAgo = math.MinInt64 / 4
 

@@ -24,12 +24,13 @@ const (
 // a replica in the same trouble. Closes that do not lower the pressure within
 // ten seconds are halved; those that do begin a new round.
 type restraint struct {
-	made  atomic.Uint64 // closes for load
-	rate  atomic.Uint64 // math.Float64bits of the closes per second
-	round atomic.Int64  // connections that came later stay; far off before the first close
-	limit Budget        // of the rate, used while that is below full
-	probe Budget        // for connections that came later
-	full  float64       // the Budget's own rate
+	made    atomic.Uint64 // closes for load
+	refused atomic.Uint64 // those that were not allowed, though not by the shared Budget
+	rate    atomic.Uint64 // math.Float64bits of the closes per second
+	round   atomic.Int64  // connections that came later stay; far off before the first close
+	limit   Budget        // of the rate, used while that is below full
+	probe   Budget        // for connections that came later
+	full    float64       // the Budget's own rate
 
 	last        float64 // the last sample of the pressure
 	judged      uint64  // of made, those that have had a verdict
@@ -76,6 +77,7 @@ func (r *restraint) take(now, opened int64, shared *Budget) bool {
 		own = &r.limit
 	}
 	if own != nil && !own.Take(now) {
+		r.refused.Add(1)
 		return false
 	}
 	if !shared.Take(now) {

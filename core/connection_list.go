@@ -1,0 +1,107 @@
+package core
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ConnectionStat is an open connection in [Controller.Connections].
+type ConnectionStat struct {
+	ID       uint64        `json:"id"` // as ConnectionID and Event.Connection have it
+	Remote   string        `json:"remote"`
+	Protocol string        `json:"protocol"` // as Event.Protocol
+	State    string        `json:"state"`    // "idle", "active" or "hijacked"
+	Age      time.Duration `json:"-"`
+	Requests int           `json:"requests"`
+	Reason   Reason        `json:"reason,omitempty"` // why its end was announced; "" where it was not
+}
+
+// connectionLists are what servers know of their connections.
+type connectionLists struct {
+	mu    sync.Mutex
+	lists []*connectionList
+}
+
+type connectionList struct{ all iter.Seq[*Connection] }
+
+// ListConnections is for servers: it adds those of a server to
+// [Controller.Connections]. all must be safe for concurrent use, and must hold no
+// lock while it yields. remove takes them away again.
+func (c *Controller) ListConnections(all iter.Seq[*Connection]) (remove func()) {
+	added := &connectionList{all}
+	lists := &c.lists
+	lists.mu.Lock()
+	defer lists.mu.Unlock()
+	lists.lists = append(slices.Clip(lists.lists), added)
+	return func() {
+		lists.mu.Lock()
+		defer lists.mu.Unlock()
+		lists.lists = slices.DeleteFunc(slices.Clone(lists.lists), func(l *connectionList) bool { return l == added })
+	}
+}
+
+// Connections returns the open connections of all servers that list theirs, those
+// with a request under way first and among them the oldest, at most so many. Its
+// cost grows with the number of connections; it is meant for a page that people
+// look at, not for a scrape.
+func (c *Controller) Connections(atMost int) []ConnectionStat {
+	c.lists.mu.Lock()
+	lists := c.lists.lists
+	c.lists.mu.Unlock()
+	var open []*Connection
+	for _, list := range lists {
+		for conn := range list.all {
+			if conn.bits.Load()&(bitOpen|bitHijacked) != 0 {
+				open = append(open, conn)
+			}
+		}
+	}
+	stats := make([]ConnectionStat, 0, min(len(open), max(atMost, 0)))
+	now := c.now()
+	for _, conn := range foremost(open, cap(stats)) {
+		stats = append(stats, conn.stat(now))
+	}
+	return stats
+}
+
+// foremost orders the connections as Connections returns them. What it orders by
+// is read once, since it may change meanwhile.
+func foremost(open []*Connection, n int) []*Connection {
+	type place struct {
+		*Connection
+		order int64
+	}
+	const idle = 1 << 62 // behind all that are not
+	places := make([]place, len(open))
+	for i, conn := range open {
+		places[i] = place{conn, conn.opened}
+		if conn.Idle() {
+			places[i].order += idle
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.order, b.order) })
+	for i := range places[:n] {
+		open[i] = places[i].Connection
+	}
+	return open[:n]
+}
+
+func (c *Connection) stat(now int64) ConnectionStat {
+	s := ConnectionStat{
+		ID: c.id, Remote: text(c.remote()), Protocol: c.protocol().String(), State: "active",
+		Age: time.Duration(c.age(now)), Requests: int(c.requests.Load()),
+	}
+	switch {
+	case c.Hijacked():
+		s.State = "hijacked"
+	case c.Idle():
+		s.State = "idle"
+	}
+	if mark, _ := c.marked(); mark != 0 {
+		s.Reason = c.ctl.reason(mark)
+	}
+	return s
+}

@@ -1,0 +1,449 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// told remembers events. Those of one test are few.
+type told struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+func (o *told) observe(e Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.events = append(o.events, e)
+}
+
+// since returns what was told since the last call, once nothing more comes. It is
+// for a test in a bubble.
+func (o *told) since() []Event {
+	synctest.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	events := o.events
+	o.events = nil
+	return events
+}
+
+func kinds(events []Event) (kinds []EventKind) {
+	for _, e := range events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
+
+// addressed is a net.Conn of which only the address is asked.
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+}
+
+func TestAConnectionsLifeIsToldInItsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t, OnStatus(http.StatusTeapot))
+		var o told
+		ctl.Observe(o.observe)
+		started := time.Now()
+		conn := new(Connection)
+		conn.Open(ctl, addressed{})
+		time.Sleep(time.Second)
+		exchange(ctl, requestOn(conn, "/"), nothing)
+		exchange(ctl, requestOn(conn, "/"), respond(http.StatusTeapot))
+		time.Sleep(time.Second)
+		conn.SetState(http.StateClosed)
+		time.Sleep(time.Second)
+		conn.Gone(HowClient)
+
+		const remote = "192.0.2.1:4711"
+		want := []Event{
+			{Kind: EventAccepted, Time: started, Connection: 1, Remote: remote, Protocol: "unknown"},
+			{
+				Kind: EventAnnounced, Time: started.Add(time.Second), Connection: 1, Remote: remote, Protocol: "1.1",
+				Reason: ReasonStatus, Age: time.Second, Requests: 2,
+			},
+			{
+				Kind: EventGone, Time: started.Add(3 * time.Second), Connection: 1, Remote: remote, Protocol: "1.1",
+				Reason: ReasonStatus, How: HowAnnounced, Age: 3 * time.Second, Requests: 2, Compliance: 2 * time.Second,
+			},
+		}
+		if events := o.since(); !slices.Equal(events, want) {
+			t.Errorf("told\n%+v\nwant\n%+v", events, want)
+		}
+		s := ctl.Stats()
+		if s.Opened["1.1"] != 1 || s.Ended[HowAnnounced] != 1 || s.Closes[ReasonStatus] != 1 || s.Announcements[ReasonStatus]["1.1"] != 1 {
+			t.Errorf("the statistics are %+v", s)
+		}
+	})
+}
+
+func TestHowAConnectionEndedIsWhatServerAndRulesKnow(t *testing.T) {
+	closes := func(r *http.Request) *http.Request { r.Close = true; return r }
+	for _, test := range []struct {
+		name  string
+		seen  How
+		lives func(*Controller, *Connection)
+		want  How
+	}{
+		{"the client left after an announcement", HowClient, func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), respond(http.StatusTeapot))
+		}, HowAnnounced},
+		{"it was reset after an announcement", HowError, func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), respond(http.StatusTeapot))
+		}, HowAnnounced},
+		{"it was cut after an announcement", HowForced, func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), respond(http.StatusTeapot))
+		}, HowForced},
+		{"the client asked for it, and the server closed", "", func(ctl *Controller, c *Connection) {
+			exchange(ctl, closes(requestOn(c, "/")), nothing)
+		}, HowClient},
+		{"the client left between requests", HowClient, func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), nothing)
+			c.SetState(http.StateIdle)
+		}, HowClient},
+		{"the server closed it between requests", "", func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), nothing)
+			c.SetState(http.StateIdle)
+		}, HowIdle},
+		{"the server closed it before a request", "", func(*Controller, *Connection) {}, HowIdle},
+		{"the server closed it in a request", "", func(_ *Controller, c *Connection) {
+			c.SetState(http.StateActive)
+		}, HowError},
+		{"a drain closed it", HowIdle, func(ctl *Controller, c *Connection) {
+			exchange(ctl, requestOn(c, "/"), nothing)
+			c.SetState(http.StateIdle)
+		}, HowIdle},
+		{"its handler had taken it over", "", func(_ *Controller, c *Connection) {
+			c.SetState(http.StateActive)
+			c.SetState(http.StateHijacked)
+		}, HowHandler},
+		{"the client left one that a handler had taken over", HowClient, func(_ *Controller, c *Connection) {
+			c.SetState(http.StateActive)
+			c.SetState(http.StateHijacked)
+		}, HowClient},
+		{"the server does not look", HowUnknown, func(_ *Controller, c *Connection) {}, HowUnknown},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctl := newController(t, OnStatus(http.StatusTeapot))
+				var o told
+				ctl.Observe(o.observe)
+				conn := openConnection(ctl)
+				test.lives(ctl, conn)
+				conn.SetState(http.StateClosed)
+				conn.Gone(test.seen)
+				events := o.since()
+				if last := events[len(events)-1]; last.Kind != EventGone || last.How != test.want {
+					t.Errorf("told %+v, want how %q", last, test.want)
+				}
+				for how, n := range ctl.Stats().Ended {
+					if want := map[bool]uint64{true: 1}[how == test.want]; n != want {
+						t.Errorf("%d ended as %q, want %d", n, how, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestEachProtocolIsCountedApart(t *testing.T) {
+	ctl := newController(t, OnStatus(http.StatusTeapot))
+	over := func(major, minor int) *Connection {
+		conn := openConnection(ctl)
+		r := requestOn(conn, "/")
+		r.ProtoMajor, r.ProtoMinor = major, minor
+		exchange(ctl, r, respond(http.StatusTeapot))
+		return conn
+	}
+	over(1, 0)
+	over(1, 1)
+	over(2, 0)
+	openConnection(ctl).Gone(HowClient)
+	openConnection(ctl).AnnounceWith(func(Reason) {}) // HTTP/2 before its first request
+	r := requestOn(nil, "/")
+	r.ProtoMajor, r.ProtoMinor = 3, 0
+	exchange(ctl, r, respond(http.StatusTeapot))
+
+	s := ctl.Stats()
+	if want := map[string]uint64{"1.0": 1, "1.1": 1, "2": 2, "3": 0, "unknown": 1}; !reflect.DeepEqual(s.Opened, want) {
+		t.Errorf("opened %v, want %v", s.Opened, want)
+	}
+	if want := map[string]uint64{"1.0": 1, "1.1": 1, "2": 1, "3": 1}; !reflect.DeepEqual(s.Announcements[ReasonStatus], want) {
+		t.Errorf("announced %v, want %v", s.Announcements[ReasonStatus], want)
+	}
+	if s.Closes[ReasonStatus] != 4 || len(s.Announcements) != 1 {
+		t.Errorf("closes %v, announcements %v", s.Closes, s.Announcements)
+	}
+}
+
+func TestAnAnnouncementWithoutARecordIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t, OnStatus(http.StatusTeapot))
+		var o told
+		ctl.Observe(o.observe)
+		exchange(ctl, requestOn(nil, "/"), respond(http.StatusTeapot))
+		events := o.since()
+		if len(events) != 1 || events[0].Kind != EventAnnounced || events[0].Reason != ReasonStatus || events[0].Connection != 0 || events[0].Protocol != "1.1" {
+			t.Errorf("told %+v", events)
+		}
+	})
+}
+
+func TestTheStepsOfADrainAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flag bool
+		ctl := newController(t, DrainWhen(func() bool { return flag }))
+		var o told
+		ctl.Observe(o.observe)
+		expect := func(phase Phase, want ...EventKind) {
+			t.Helper()
+			if kinds := kinds(o.since()); !slices.Equal(kinds, want) {
+				t.Errorf("told %v, want %v", kinds, want)
+			}
+			if s := ctl.Stats(); s.Drain.Phase != phase || s.Draining != (phase != PhaseNone) || s.Drain.Since.IsZero() != (phase == PhaseNone) {
+				t.Errorf("draining %v, %+v; want phase %q", s.Draining, s.Drain, phase)
+			}
+		}
+		expect(PhaseNone)
+		ctl.Drain()
+		ctl.Drain()
+		expect(PhaseAnnouncing, EventDrain)
+		flag = true
+		time.Sleep(2 * flagInterval)
+		ctl.Draining()
+		ctl.Resume() // the other flag stands
+		expect(PhaseAnnouncing)
+		flag = false
+		time.Sleep(2 * flagInterval)
+		ctl.Draining()
+		expect(PhaseNone, EventResumed)
+
+		until := time.Now().Add(time.Minute)
+		ctl.Drain()
+		ctl.DrainBegins(until.Add(-time.Second))
+		ctl.DrainBegins(until)
+		if s := ctl.Stats(); !s.Drain.Until.Equal(until) {
+			t.Errorf("until %v, want the later one of two servers, %v", s.Drain.Until, until)
+		}
+		ctl.ListenerClosed()
+		expect(PhaseWaiting, EventDrain, EventListenerClosed)
+		ctl.Drained()
+		expect(PhaseWaiting, EventDrained) // the other server is not
+		ctl.Drained()
+		expect(PhaseDrained, EventDrained)
+	})
+}
+
+// Serve calls Drained last: who has been told when it returns has been told all.
+func TestADrainsEndWaitsForObserversButNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		var o told
+		ctl.Observe(func(e Event) {
+			time.Sleep(lastEvents / 10)
+			o.observe(e)
+		})
+		ctl.Drain()
+		ctl.ListenerClosed()
+		ctl.Drained()
+		if kinds, want := kinds(o.events), []EventKind{EventDrain, EventListenerClosed, EventDrained}; !slices.Equal(kinds, want) {
+			t.Errorf("told %v when Drained returned, want %v", kinds, want)
+		}
+		release := make(chan struct{})
+		ctl.Observe(func(Event) { <-release })
+		began := time.Now()
+		ctl.Drained()
+		if waited := time.Since(began); waited != lastEvents {
+			t.Errorf("waited %v for an observer that does not return, want %v", waited, lastEvents)
+		}
+		close(release)
+	})
+}
+
+func TestAnObserverThatPanicsIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctl := newController(t, Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		var o told
+		ctl.Observe(func(Event) { panic("of an observer") })
+		ctl.Observe(o.observe)
+		ctl.Drain()
+		ctl.Resume()
+		if events := o.since(); len(events) != 2 {
+			t.Errorf("the other observer was told %v", kinds(events))
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "of an observer") {
+			t.Errorf("logged %q", log.String())
+		}
+	})
+}
+
+func TestEventsThatAreDroppedAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		release := make(chan struct{})
+		ctl.Observe(func(Event) { <-release })
+		openConnection(ctl)
+		synctest.Wait() // that one is being told
+		for range 1<<14 + 3 {
+			openConnection(ctl)
+		}
+		if s := ctl.Stats(); s.EventsDropped != 3 {
+			t.Errorf("%d events were dropped, want 3", s.EventsDropped)
+		}
+		close(release)
+	})
+}
+
+func TestWhileNobodyObservesAConnectionCostsNothingMore(t *testing.T) {
+	ctl := newController(t, OnStatus(http.StatusTeapot))
+	ctl.Observe(nil)()
+	conn := new(Connection)
+	if allocations := testing.AllocsPerRun(100, func() {
+		*conn = Connection{}
+		conn.Open(ctl, addressed{})
+		conn.Gone(HowClient)
+	}); allocations != 0 {
+		t.Errorf("a connection that nobody observes makes %v allocations", allocations)
+	}
+	ctl.Observe(func(Event) {})()
+	if ctl.observers.Heard() {
+		t.Error("somebody observes, though it has stopped")
+	}
+}
+
+func TestRecentClosesAreThoseOfTheLastFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t, OnStatus(http.StatusTeapot), OnRoutes("/login"))
+		started := time.Now()
+		exchange(ctl, requestOn(openConnection(ctl), "/"), respond(http.StatusTeapot))
+		time.Sleep(3 * time.Minute)
+		exchange(ctl, requestOn(openConnection(ctl), "/"), respond(http.StatusTeapot))
+		exchange(ctl, requestOn(openConnection(ctl), "/login"), nothing)
+		sum := func() map[Reason]uint64 {
+			sum := make(map[Reason]uint64)
+			for _, interval := range ctl.RecentCloses() {
+				for reason, n := range interval.Closes {
+					sum[reason] += n
+				}
+			}
+			return sum
+		}
+		if got, want := sum(), (map[Reason]uint64{ReasonStatus: 2, ReasonRoute: 1}); !reflect.DeepEqual(got, want) {
+			t.Errorf("recently %v, want %v", got, want)
+		}
+		time.Sleep(3 * time.Minute)
+		if got, want := sum(), (map[Reason]uint64{ReasonStatus: 1, ReasonRoute: 1}); !reflect.DeepEqual(got, want) {
+			t.Errorf("three minutes later %v, want %v", got, want)
+		}
+		intervals := ctl.RecentCloses()
+		if last := intervals[len(intervals)-1]; !last.Start.Equal(started.Add(6*time.Minute)) || len(intervals) != 30 {
+			t.Errorf("%d intervals, the last one from %v", len(intervals), last.Start.Sub(started))
+		}
+	})
+}
+
+func TestConnectionsListsThoseUnderWayFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t, OnStatus(http.StatusTeapot))
+		var all []*Connection
+		for range 4 {
+			conn := new(Connection)
+			conn.Open(ctl, addressed{})
+			all = append(all, conn)
+			time.Sleep(time.Second)
+		}
+		remove := ctl.ListConnections(slices.Values(all))
+		exchange(ctl, requestOn(all[1], "/"), respond(http.StatusTeapot))
+		all[2].SetState(http.StateActive)
+		all[2].SetState(http.StateHijacked)
+		all[3].Gone(HowClient)
+		const remote = "192.0.2.1:4711"
+		want := []ConnectionStat{
+			{ID: 2, Remote: remote, Protocol: "1.1", State: "active", Age: 3 * time.Second, Requests: 1, Reason: ReasonStatus},
+			{ID: 3, Remote: remote, Protocol: "unknown", State: "hijacked", Age: 2 * time.Second},
+			{ID: 1, Remote: remote, Protocol: "unknown", State: "idle", Age: 4 * time.Second},
+		}
+		if got := ctl.Connections(10); !slices.Equal(got, want) {
+			t.Errorf("got\n%+v\nwant\n%+v", got, want)
+		}
+		if got := ctl.Connections(2); !slices.Equal(got, want[:2]) {
+			t.Errorf("at most two: %+v", got)
+		}
+		remove()
+		if got := ctl.Connections(-1); len(got) != 0 {
+			t.Errorf("of no server: %+v", got)
+		}
+	})
+}
+
+var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+
+func TestStatsAreJSONInSnakeCase(t *testing.T) {
+	never := func(Snapshot) (float64, error) { return 0, nil }
+	ctl := newController(t, OnRoutes("/login"), OnLoad(Signal{Name: "signal", Hard: 1, Read: never}), OnMatch("Not_a_Key", func(*http.Request) bool { return false }))
+	ctl.Drain()
+	ctl.DrainBegins(time.Now())
+	text, err := json.Marshal(ctl.Stats())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil {
+		t.Fatal(err)
+	}
+	if want := reflect.TypeFor[Stats]().NumField(); len(fields) != want {
+		t.Errorf("%d fields, Stats has %d: %s", len(fields), want, text)
+	}
+	for _, values := range []string{"closes", "announcements", "opened", "ended"} {
+		delete(fields, values) // their keys are not names of ours
+	}
+	var check func(path string, value any)
+	check = func(path string, value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			for name, field := range value {
+				if !snakeCase.MatchString(name) {
+					t.Errorf("%s has a field %q", path, name)
+				}
+				check(path+"."+name, field)
+			}
+		case []any:
+			for _, element := range value {
+				check(path, element)
+			}
+		}
+	}
+	check("Stats", fields)
+}
+
+func ExampleController_Observe() {
+	ctl, err := New()
+	if err != nil {
+		panic(err)
+	}
+	told := make(chan struct{})
+	stop := ctl.Observe(func(e Event) {
+		fmt.Println(e.Kind)
+		close(told)
+	})
+	defer stop()
+	ctl.Drain()
+	<-told
+	// Output: drain
+}

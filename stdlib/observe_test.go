@@ -1,0 +1,175 @@
+package stdlib_test
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// observer remembers what it is told.
+type observer struct {
+	mu     sync.Mutex
+	events []core.Event
+}
+
+func observe(t testing.TB, ctl *core.Controller) *observer {
+	t.Helper()
+	o := new(observer)
+	t.Cleanup(ctl.Observe(func(e core.Event) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.events = append(o.events, e)
+	}))
+	return o
+}
+
+// of returns the events of one kind so far.
+func (o *observer) of(kind core.EventKind) (events []core.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.events {
+		if e.Kind == kind {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// wait waits until so many of one kind have come.
+func (o *observer) wait(t testing.TB, kind core.EventKind, n int) []core.Event {
+	t.Helper()
+	clienttest.Eventually(t, "events: "+string(kind), func() bool { return len(o.of(kind)) >= n })
+	return o.of(kind)
+}
+
+// Who ended a connection is told by what its client did.
+func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
+	handler := http.NewServeMux()
+	handler.HandleFunc("/", hello)
+	taken := echoing{make(chan net.Conn, 1)}
+	handler.Handle("/take", taken)
+	handler.HandleFunc("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for _, test := range []struct {
+		name   string
+		how    core.How
+		reason core.Reason
+		meet   func(*testing.T, *clienttest.Conn)
+	}{
+		{"the client leaves without a request", core.HowClient, "", func(_ *testing.T, c *clienttest.Conn) {
+			c.Close()
+		}},
+		{"the client leaves after a response", core.HowClient, "", func(t *testing.T, c *clienttest.Conn) {
+			get(t, c, "/")
+			c.Close()
+		}},
+		{"the client says that it closes", core.HowClient, "", func(_ *testing.T, c *clienttest.Conn) {
+			c.Get("/", "Connection: close")
+			c.ExpectEnd()
+		}},
+		{"the client resets", core.HowError, "", func(t *testing.T, c *clienttest.Conn) {
+			get(t, c, "/")
+			reset(t, c)
+		}},
+		{"it is silent for too long", core.HowIdle, "", func(t *testing.T, c *clienttest.Conn) {
+			get(t, c, "/")
+			c.ExpectEnd()
+		}},
+		{"it sends no HTTP", core.HowError, "", func(_ *testing.T, c *clienttest.Conn) {
+			c.Send("not HTTP\r\n\r\n")
+			c.TryReceive()
+			c.ExpectGone()
+		}},
+		{"its handler gives up", core.HowError, "", func(_ *testing.T, c *clienttest.Conn) {
+			c.Send(clienttest.Request("GET", "/abort"))
+			c.ExpectGone()
+		}},
+		{"a response announces, and the client leaves", core.HowAnnounced, core.ReasonRoute, func(_ *testing.T, c *clienttest.Conn) {
+			c.ExpectClosed(c.Get("/login"))
+			c.Close()
+		}},
+		{"its handler takes it over, and the client leaves", core.HowClient, "", func(t *testing.T, c *clienttest.Conn) {
+			take(t, c)
+			clienttest.Receive(t, "the hijack", taken.taken)
+			c.Close()
+		}},
+		{"its handler takes it over and closes it", core.HowHandler, "", func(t *testing.T, c *clienttest.Conn) {
+			take(t, c)
+			clienttest.Receive(t, "the hijack", taken.taken).Close()
+			c.ExpectEnd()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			overEach(t, func(t *testing.T, over transport) {
+				ctl := newController(t, core.OnRoutes("/login"))
+				o := observe(t, ctl)
+				srv := newServer(stdlib.Middleware(ctl)(handler))
+				srv.IdleTimeout = 200 * time.Millisecond
+				s := serveOn(t, listen(t), ctl, srv, over.opts...)
+				client := over.dial(t, s.address)
+				accepted := o.wait(t, core.EventAccepted, 1)[0]
+				if remote := client.LocalAddr().String(); accepted.Remote != remote || accepted.Connection == 0 {
+					t.Errorf("accepted %+v, the client is %s", accepted, remote)
+				}
+				test.meet(t, client)
+				gone := o.wait(t, core.EventGone, 1)[0]
+				if gone.How != test.how || gone.Reason != test.reason || gone.Remote != accepted.Remote || gone.Connection != accepted.Connection {
+					t.Errorf("gone %+v; want how %q and reason %q", gone, test.how, test.reason)
+				}
+				if announced := test.how == core.HowAnnounced; (gone.Compliance > 0) != announced || len(o.of(core.EventAnnounced)) > 0 != announced {
+					t.Errorf("gone %+v, announced %+v", gone, o.of(core.EventAnnounced))
+				}
+			})
+		})
+	}
+}
+
+// reset ends a connection without a FIN.
+func reset(t *testing.T, c *clienttest.Conn) {
+	t.Helper()
+	socket := c.Conn
+	if wrapped, ok := socket.(interface{ NetConn() net.Conn }); ok {
+		socket = wrapped.NetConn()
+	}
+	if err := socket.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	socket.Close()
+}
+
+func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
+	ctl := newController(t, core.OnRoutes("/login"))
+	o := observe(t, ctl)
+	s := serve(t, ctl, http.HandlerFunc(hello), stdlib.TLS("", ""))
+	client := clienttest.DialHTTP2(t, s.address)
+	client.Get("/")
+	client.Get("/login")
+	client.ExpectGoAway()
+	client.Close()
+	gone := o.wait(t, core.EventGone, 1)[0]
+	if gone.Protocol != "2" || gone.How != core.HowAnnounced || gone.Reason != core.ReasonRoute || gone.Requests != 2 || gone.Compliance == 0 {
+		t.Errorf("gone %+v", gone)
+	}
+	if stats := ctl.Stats(); stats.Opened["2"] != 1 || stats.Announcements[core.ReasonRoute]["2"] != 1 {
+		t.Errorf("the statistics are %+v", stats)
+	}
+}
+
+func TestTheControllerListsAServersConnections(t *testing.T) {
+	ctl := newController(t)
+	s := serve(t, ctl, http.HandlerFunc(hello))
+	client := clienttest.Dial(t, s.address)
+	get(t, client, "/")
+	s.areIdle(1)
+	listed := ctl.Connections(10)
+	if len(listed) != 1 || listed[0].Remote != client.LocalAddr().String() || listed[0].State != "idle" || listed[0].Requests != 1 {
+		t.Errorf("listed %+v", listed)
+	}
+	client.Close()
+	clienttest.Eventually(t, "nothing is listed", func() bool { return len(ctl.Connections(10)) == 0 })
+}
