@@ -50,20 +50,33 @@ func (c *config) rules() (rules ruleSet) {
 // away.
 func requestOf(r *http.Request) pattern.Request {
 	q := pattern.Request{Method: r.Method, Host: r.Host}
-	if u := r.URL; u != nil {
-		q.Path = u.Path
-		if u.RawPath != "" {
-			q.EscapedPath = u.EscapedPath()
+	if r.URL != nil {
+		q.Path = r.URL.Path
+		if r.URL.RawPath != "" {
+			q.EscapedPath = r.URL.EscapedPath()
 		}
 	}
 	return q
 }
 
+// sensitivePath asks OnRoutes about the request's path.
+func (c *config) sensitivePath(r *http.Request) bool {
+	return !misses(&c.routes, r) && c.routes.LoosePath(requestOf(r))
+}
+
+// exemptPath asks Exempt about the request's path.
+func (c *config) exemptPath(r *http.Request) bool {
+	return !misses(&c.exempt, r) && c.exempt.ExactPath(requestOf(r))
+}
+
+func misses(s *pattern.Set, r *http.Request) bool {
+	return r.URL != nil && r.URL.RawPath == "" && s.Misses(r.URL.Path)
+}
+
 // sensitive asks both views, the route and the path: one that does not see the
 // pattern must not keep the other from it.
 func (c *config) sensitive(route string, r *http.Request) bool {
-	q := requestOf(r)
-	return c.routes.LooseRoute(route, q) || c.routes.LoosePath(q)
+	return route != "" && c.routes.LooseRoute(route, requestOf(r)) || c.sensitivePath(r)
 }
 
 // exempts asks about the path only where the router gave no route, so as not to
@@ -72,7 +85,7 @@ func (c *config) exempts(route string, r *http.Request) bool {
 	if route != "" {
 		return c.exempt.ExactRoute(route, requestOf(r))
 	}
-	return c.exempt.ExactPath(requestOf(r))
+	return c.exemptPath(r)
 }
 
 // patternStats returns nil where there are no patterns.

@@ -189,18 +189,18 @@ func (s *Set) addRoute(c *counted) error {
 }
 
 // LoosePath reports whether the request's path is one of the set, for OnRoutes.
-func (s *Set) LoosePath(r Request) bool { return s.matchPath(r, loose) }
+func (s *Set) LoosePath(r Request) bool { return s.matchPath(&r, loose) }
 
 // ExactPath reports whether the request's path is one of the set, for Exempt.
-func (s *Set) ExactPath(r Request) bool { return s.matchPath(r, exact) }
+func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact) }
 
 // LooseRoute reports whether the route that serves the request is one of the
 // set, for OnRoutes. An empty route is none.
-func (s *Set) LooseRoute(route string, r Request) bool { return s.matchRoute(route, r, loose) }
+func (s *Set) LooseRoute(route string, r Request) bool { return route != "" && s.matchRoute(route, &r, loose) }
 
 // ExactRoute reports whether the route that serves the request is one of the
 // set, for Exempt. An empty route is none.
-func (s *Set) ExactRoute(route string, r Request) bool { return s.matchRoute(route, r, exact) }
+func (s *Set) ExactRoute(route string, r Request) bool { return route != "" && s.matchRoute(route, &r, exact) }
 
 // view says what the string is that the tree is asked about.
 type view uint8
@@ -222,7 +222,7 @@ const (
 // question is one request on its way through the set. Each pattern that matches
 // is counted, so that none looks unused beside a wider one.
 type question struct {
-	Request
+	*Request
 	view    view
 	how     strictness
 	matched bool
@@ -233,10 +233,15 @@ func (q *question) match(c *counted) {
 	q.matched = true
 }
 
-func (s *Set) matchPath(r Request, how strictness) bool {
-	if first, ok := firstSegment(r.Path); ok && r.EscapedPath == "" && s.tree.misses(first) {
-		return false
-	}
+// Misses reports of nearly every decoded path, by its first segment, that it is
+// not one of the set, so that no Request has to be made. It does not hold for a
+// request with an EscapedPath.
+func (s *Set) Misses(path string) bool {
+	first, ok := firstSegment(path)
+	return ok && s.tree.misses(first)
+}
+
+func (s *Set) matchPath(r *Request, how strictness) bool {
 	q := question{Request: r, view: pathView, how: how}
 	s.tree.match(cleanPath(r.Path), &q)
 	if !q.matched && r.EscapedPath != "" {
@@ -248,10 +253,7 @@ func (s *Set) matchPath(r Request, how strictness) bool {
 	return q.matched
 }
 
-func (s *Set) matchRoute(route string, r Request, how strictness) bool {
-	if route == "" {
-		return false
-	}
+func (s *Set) matchRoute(route string, r *Request, how strictness) bool {
 	q := question{Request: r, view: routeView, how: how}
 	s.matchOwnRoute(route, &q)
 	// net/http's patterns may begin with a method and a host.
