@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -17,7 +18,7 @@ func caught[T any](g *guard, logger *slog.Logger, what string, answer *T) {
 	if v := recover(); v != nil {
 		*answer = *new(T)
 		g.said.Do(func() {
-			logger.Error("politeclose: "+what+" panicked and counts as false; this is said once", "panic", v)
+			logger.Error("politeclose: "+what+" panicked and counts as "+fmt.Sprint(*answer)+"; this is said once", "panic", v)
 		})
 	}
 }
@@ -57,6 +58,7 @@ type poll struct {
 	interval int64
 	read     func(now int64)
 	hanging  func() // called once, when a reading has lasted for a second
+	inPlace  bool   // the exchange reads by itself, in a simulation
 
 	next    atomic.Int64 // when the next reading may begin
 	reading atomic.Bool
@@ -84,6 +86,11 @@ func (p *poll) refresh(now int64) {
 		return
 	}
 	p.next.Store(now + p.interval)
+	if p.inPlace {
+		defer p.reading.Store(false)
+		p.read(now)
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -160,8 +160,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		return c.mustClose()
 	case http.StateHijacked:
 		c.leaveActive(s)
-		if c.clear(bitOpen)&bitOpen != 0 {
-			s.open.Add(-1)
+		if c.leaveOpen(s) {
 			c.set(bitHijacked | bitWasHijacked)
 			s.hijacked.Add(1)
 		}
@@ -172,9 +171,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		if c.leaveActive(s) {
 			c.set(bitWasActive)
 		}
-		if c.clear(bitOpen)&bitOpen != 0 {
-			s.open.Add(-1)
-		}
+		c.leaveOpen(s)
 		if c.clear(bitHijacked)&bitHijacked != 0 {
 			s.hijacked.Add(-1)
 		}
@@ -188,6 +185,18 @@ func (c *Connection) leaveActive(s *shard) (wasActive bool) {
 		return false
 	}
 	s.active.Add(-1)
+	return true
+}
+
+func (c *Connection) leaveOpen(s *shard) (left bool) {
+	before := c.clear(bitOpen)
+	if before&bitOpen == 0 {
+		return false
+	}
+	s.open.Add(-1)
+	if markOf(before) != 0 {
+		s.leaving.Add(-1)
+	}
 	return true
 }
 
@@ -252,24 +261,30 @@ func (c *Connection) clear(bits uint32) (old uint32) { return c.bits.And(^bits) 
 // marked returns the connection's mark and what CloseAfter asked for.
 func (c *Connection) marked() (mark, asked reasonIndex) {
 	bits := c.bits.Load()
-	return reasonIndex(bits >> markShift & 0xff), reasonIndex(bits >> askedShift & 0xff)
+	return markOf(bits), reasonIndex(bits >> askedShift & 0xff)
 }
+
+func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & 0xff) }
 
 // setMark marks the connection and reports whether it was the first to do so.
 func (c *Connection) setMark(i reasonIndex) (first bool) {
-	return c.setOnce(markShift, i)
+	before, first := c.setOnce(markShift, i)
+	if first && before&bitOpen != 0 {
+		c.ctl.shard(c).leaving.Add(1)
+	}
+	return first
 }
 
 func (c *Connection) ask(i reasonIndex) { c.setOnce(askedShift, i) }
 
-func (c *Connection) setOnce(shift int, i reasonIndex) bool {
+func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first bool) {
 	for {
-		old := c.bits.Load()
-		if old>>shift&0xff != 0 {
-			return false
+		before = c.bits.Load()
+		if before>>shift&0xff != 0 {
+			return before, false
 		}
-		if c.bits.CompareAndSwap(old, old|uint32(i)<<shift) {
-			return true
+		if c.bits.CompareAndSwap(before, before|uint32(i)<<shift) {
+			return before, true
 		}
 	}
 }

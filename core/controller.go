@@ -22,6 +22,7 @@ type Controller struct {
 	drain    drainFlag
 	start    time.Time
 	load     loadRule
+	excess   excessRule
 	config
 
 	lots      shed.Lots
@@ -58,11 +59,12 @@ func New(opts ...Option) (*Controller, error) {
 		config: *cfg,
 	}
 	c.counters.init()
-	c.lots.Init()
+	c.lots.Init(cfg.firstLot())
 	c.budget.Init(cfg.perSecond, cfg.burst)
 	if err := c.load.init(cfg, c.counters.snapshot); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
+	c.excess.init(cfg, c.counters.staying)
 	c.drain.init(cfg.flags, c.now, cfg.logger)
 	c.leavers.init(c)
 	c.closes.init(len(cfg.reasons))
@@ -72,7 +74,12 @@ func New(opts ...Option) (*Controller, error) {
 
 // now is the time since just before New on the monotonic clock, in nanoseconds,
 // and never 0: a wall clock that jumps changes nothing.
-func (c *Controller) now() int64 { return int64(time.Since(c.start)) + 1 }
+func (c *Controller) now() int64 {
+	if c.simulated != nil {
+		return int64(c.simulated.now()) + 1
+	}
+	return int64(time.Since(c.start)) + 1
+}
 
 // shard returns the connection's part of the counters.
 func (c *Controller) shard(conn *Connection) *shard {

@@ -15,9 +15,9 @@ type counters struct{ shards []shard }
 // shard is a part of the counters that requests change, so that cores do not
 // wait for one another's cache line.
 type shard struct {
-	begun, landed          atomic.Uint64
-	open, active, hijacked atomic.Int64
-	_                      [128 - 5*8]byte
+	begun, landed                   atomic.Uint64
+	open, leaving, active, hijacked atomic.Int64
+	_                               [128 - 6*8]byte
 }
 
 func (c *counters) init() {
@@ -32,8 +32,8 @@ func (c *counters) any() *shard { return c.of(shed.Lot(rand.Uint32())) }
 
 // counts are the sums of all shards.
 type counts struct {
-	begun, landed          uint64
-	open, active, hijacked int64
+	begun, landed                   uint64
+	open, leaving, active, hijacked int64
 }
 
 func (n counts) inFlight() int { return int(n.begun - n.landed) }
@@ -47,10 +47,17 @@ func (c *counters) sum() (sum counts) {
 		shard := &c.shards[i]
 		sum.begun += shard.begun.Load()
 		sum.open += shard.open.Load()
+		sum.leaving += shard.leaving.Load()
 		sum.active += shard.active.Load()
 		sum.hijacked += shard.hijacked.Load()
 	}
 	return sum
+}
+
+// staying is how many connections are open and have not been told to go.
+func (c *counters) staying() int {
+	sum := c.sum()
+	return int(sum.open - sum.leaving)
 }
 
 func (c *counters) snapshot() Snapshot {

@@ -114,6 +114,8 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 		reason = requestsIndex
 	case c.rules&hasLoad != 0 && e.overloaded(c, now):
 		reason = loadIndex
+	case conn != nil && c.rules&hasExcess != 0 && c.excess.due(conn, now):
+		reason = excessIndex
 	default:
 		return 0
 	}
@@ -130,11 +132,14 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 	return reason
 }
 
-// allowed takes a voluntary close from the budget; one for load has to be within
-// the load rule's own restraint as well.
+// allowed takes a voluntary close from the budget; one for load or excess has to
+// be within that rule's own restraint as well.
 func (e *Exchange) allowed(c *Controller, reason reasonIndex, now int64) bool {
-	if reason == loadIndex {
+	switch reason {
+	case loadIndex:
 		return c.load.Take(now, e.opened(), &c.budget)
+	case excessIndex:
+		return c.excess.Take(now, &c.budget)
 	}
 	return c.budget.Take(now)
 }

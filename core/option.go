@@ -37,10 +37,12 @@ type config struct {
 	statuses    statusSet
 	reasons     reasons
 	signals     []Signal
+	fairShare   func() int
 	flags       []func() bool
 	spread      time.Duration
 	perSecond   float64
 	burst       int
+	simulated   *simulation
 }
 
 func newConfig(opts []Option) (*config, error) {
@@ -79,7 +81,7 @@ func OnRoutes(patterns ...string) Option {
 	return func(c *config) error { return c.routes.Add(onRoutes, patterns) }
 }
 
-// Exempt keeps age, request count and load from ending a connection with the
+// Exempt keeps age, request count, load and excess from ending a connection with the
 // response of one of these routes: health checks and the like. The other rules
 // hold for them as for everybody.
 //
@@ -227,7 +229,7 @@ func DrainSpread(d time.Duration) Option {
 	}
 }
 
-// Budget caps the voluntary closes, those for age, request count and load,
+// Budget caps the voluntary closes, those for age, request count, load and excess,
 // because each one costs its client a handshake: perSecond on average, burst at
 // once. What it refuses is counted in [Stats.HeldBack] and asked again with the
 // connection's next response. The default is 10 per second and a burst of 20,

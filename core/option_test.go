@@ -33,6 +33,8 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{OnLoad(Signal{"x", 2, 2, read}), []string{"OnLoad", `"x"`, "soft 2", "less than hard"}},
 		{OnLoad(Signal{"x", math.NaN(), 2, read}), []string{"OnLoad", `"x"`, "NaN"}},
 		{OnLoad(Signal{"x", 1, 2, read}, Signal{"x", 1, 2, read}), []string{"OnLoad", `"x"`, "twice"}},
+		{OnExcess(nil), []string{"OnExcess", "nil"}},
+		{Simulated(nil, 1), []string{"Simulated", "nil"}},
 		{DrainWhen(nil), []string{"DrainWhen", "nil"}},
 		{DrainSpread(-1), []string{"DrainSpread", "-1ns", "0 or more"}},
 		{Budget(0, 1), []string{"Budget", "0 closes", "greater than 0"}},

@@ -20,6 +20,7 @@ const (
 	ReasonAge      Reason = "age"      // OnAge
 	ReasonRequests Reason = "requests" // OnRequestCount
 	ReasonLoad     Reason = "load"     // OnLoad
+	ReasonExcess   Reason = "excess"   // OnExcess
 )
 
 // reasonIndex is a Reason as it is stored on a connection: one plus its place in
@@ -35,13 +36,14 @@ const (
 	ageIndex
 	requestsIndex
 	loadIndex
+	excessIndex
 )
 
 const maxReasons = 0xff
 
 var builtinReasons = []Reason{
 	ReasonDrain, ReasonHandler, ReasonRoute, ReasonClient,
-	ReasonStatus, ReasonAge, ReasonRequests, ReasonLoad,
+	ReasonStatus, ReasonAge, ReasonRequests, ReasonLoad, ReasonExcess,
 }
 
 // reasons are those of a Controller, in the order of their reasonIndex.

@@ -8,7 +8,7 @@ import (
 
 // ruleSet tells which kinds of rules a Controller has, so that an exchange passes
 // over the others without a look at their data.
-type ruleSet uint8
+type ruleSet uint16
 
 const (
 	hasRoutes ruleSet = 1 << iota
@@ -18,11 +18,12 @@ const (
 	hasAge
 	hasRequestCount
 	hasLoad
+	hasExcess
 	hasFlag
 
 	needsRoute = hasRoutes | hasExempt
-	needsClock = hasAge | hasLoad | hasFlag
-	voluntary  = hasAge | hasRequestCount | hasLoad
+	needsClock = hasAge | hasLoad | hasExcess | hasFlag
+	voluntary  = hasAge | hasRequestCount | hasLoad | hasExcess
 )
 
 func (c *config) rules() (rules ruleSet) {
@@ -37,6 +38,7 @@ func (c *config) rules() (rules ruleSet) {
 		{c.maxAge > 0, hasAge},
 		{c.maxRequests > 0, hasRequestCount},
 		{len(c.signals) > 0, hasLoad},
+		{c.fairShare != nil, hasExcess},
 		{len(c.flags) > 0, hasFlag},
 	} {
 		if r.given {

@@ -41,6 +41,8 @@ type Stats struct {
 	LoadShare float64      `json:"load_share"`        // the share of the connections that has to go for load, 0 to 0.9
 	LoadRate  float64      `json:"load_rate"`         // closes per second allowed for load: the Budget's, 1000 at most, or less where they did not help
 
+	FairShare int `json:"fair_share"` // the last answer to OnExcess; 0 where it is not known
+
 	EventsDropped uint64 `json:"events_dropped"` // those of Observe
 }
 
@@ -91,6 +93,7 @@ func (c *Controller) Stats() Stats {
 		c.load.refresh(now)
 		s.LoadShare, s.LoadRate = c.load.Share(now), c.load.Rate()
 	}
+	s.FairShare = int(c.excess.share.Load())
 	for _, signal := range c.load.signals {
 		s.Signals = append(s.Signals, signal.stat())
 	}

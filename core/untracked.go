@@ -20,7 +20,7 @@ type untracked struct {
 func (c *Controller) beginUntracked(r *http.Request) (*http.Request, *Exchange) {
 	c.untrackedSaid.Do(func() {
 		c.logger.Warn("politeclose: a request came over a connection without a record: " +
-			"age and request count can not end it, and a share of the load or of a spread drain falls on responses; " +
+			"age, request count and excess cannot end it, and a share of the load or of a spread drain falls on responses; " +
 			"give the server to stdlib.Track or stdlib.Serve. This is said once; Stats counts them")
 	})
 	u := &untracked{more: more{ctl: c}, Context: r.Context()}

@@ -4,6 +4,7 @@
 //	Lot     a connection's place in the share, from 0 to 1
 //	Budget  how many closes per second, at most
 //	Load    the share that has to go for load, and its restraint
+//	Excess  how many have to go so that a fair share is left
 //
 // When a load signal is half-way between its thresholds, [Load.Share] comes to
 // be 0.5. A connection whose [Lot] is below that asks [Load.Take] whether it may
@@ -16,7 +17,6 @@ package shed
 
 import (
 	"math"
-	"math/rand/v2"
 	"sync/atomic"
 )
 
@@ -34,8 +34,8 @@ type Lots struct{ last atomic.Uint32 }
 // goldenRatio is its fraction, 0.618…, of 1<<32.
 const goldenRatio = 0x9e3779b9
 
-// Init must be called before anything else.
-func (s *Lots) Init() { s.last.Store(rand.Uint32()) }
+// Init must be called before anything else, with a random number.
+func (s *Lots) Init(start uint32) { s.last.Store(start) }
 
 // Draw returns the next lot.
 func (s *Lots) Draw() Lot { return Lot(s.last.Add(goldenRatio)) }

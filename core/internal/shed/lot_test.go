@@ -9,7 +9,7 @@ import (
 func TestLotsAreSpreadMoreEvenlyThanChance(t *testing.T) {
 	for _, n := range []int{10, 100, 1000} {
 		var s Lots
-		s.Init()
+		s.Init(12345)
 		lots := make([]float64, n)
 		for i := range lots {
 			lots[i] = s.Draw().Float()

@@ -1,0 +1,228 @@
+package shed
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// crowd is the connections of a replica. Each has a request every five seconds.
+type crowd struct {
+	t      *testing.T
+	excess Excess
+	budget Budget
+	lots   Lots
+	now    int64
+	open   []member
+	share  int
+	// returns is called for each connection that was closed and says whether it
+	// comes back.
+	returns func() bool
+}
+
+type member struct {
+	lot    Lot
+	opened int64
+}
+
+func newCrowd(t *testing.T, open, share int) *crowd {
+	c := &crowd{t: t, now: 1, share: share, returns: func() bool { return false }}
+	c.excess.Init()
+	c.lots.Init(1)
+	c.budget.Init(math.Inf(1), 1)
+	c.join(open)
+	c.now += int64(time.Hour)
+	return c
+}
+
+func (c *crowd) join(n int) {
+	for range n {
+		c.open = append(c.open, member{c.lots.Draw(), c.now})
+	}
+}
+
+// run lets d pass and returns how many were closed in each second.
+func (c *crowd) run(d time.Duration) (closed []int) {
+	const each = 5
+	for range int(d / time.Second) {
+		c.excess.Sample(c.now, len(c.open), c.share)
+		n, back := 0, 0
+		stay := c.open[:0]
+		for _, m := range c.open {
+			asks := int64(m.lot.Other(99))%each == c.now/second%each
+			if asks && c.excess.Goes(m.lot, m.opened, c.now) && c.excess.Take(c.now, &c.budget) {
+				n++
+				if c.returns() {
+					back++
+				}
+				continue
+			}
+			stay = append(stay, m)
+		}
+		c.open = stay
+		c.join(back)
+		c.now += second
+		closed = append(closed, n)
+	}
+	return closed
+}
+
+func sum(counts []int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func TestAnExcessIsClosedOverHalfAMinuteAndNoMore(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	closed := c.run(2 * time.Minute)
+	if got := sum(closed); got != 250 {
+		t.Errorf("%d of 250 closed", got)
+	}
+	for second, n := range closed {
+		if n > 20 {
+			t.Errorf("%d closed in second %d, want about 8", n, second)
+		}
+	}
+	if got := sum(closed[:30]); got < 170 {
+		t.Errorf("%d of 250 closed in half a minute", got)
+	}
+	if got := sum(closed[60:]); got != 0 {
+		t.Errorf("%d closed after a minute", got)
+	}
+}
+
+func TestNaturalScatterIsNoExcess(t *testing.T) {
+	for _, test := range []struct{ share, open int }{
+		{1000, 1063}, {100, 120}, {10, 16}, {1, 3}, {10_000, 10_200},
+	} {
+		if got := sum(newCrowd(t, test.open, test.share).run(5 * time.Minute)); got != 0 {
+			t.Errorf("a share of %d and %d open: %d closed", test.share, test.open, got)
+		}
+		if got := sum(newCrowd(t, test.open+1, test.share).run(5 * time.Minute)); got != test.open+1-test.share {
+			t.Errorf("a share of %d and %d open: %d closed", test.share, test.open+1, got)
+		}
+	}
+}
+
+func TestAnUnknownShareClosesNobody(t *testing.T) {
+	c := newCrowd(t, 1250, 0)
+	if got := sum(c.run(time.Minute)); got != 0 {
+		t.Errorf("%d closed", got)
+	}
+	c.share = 1000
+	first := sum(c.run(10 * time.Second))
+	if first == 0 {
+		t.Error("nobody closed once it is known")
+	}
+	c.share = -1
+	if got := sum(c.run(time.Minute)); got != 0 {
+		t.Errorf("%d closed once it is unknown", got)
+	}
+	c.share = 1000
+	if got := sum(c.run(2 * time.Minute)); got != 250-first {
+		t.Errorf("%d closed once it is known again, want %d", got, 250-first)
+	}
+}
+
+func TestWithoutASampleNobodyGoesAfterThreeSeconds(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	c.run(10 * time.Second)
+	goes := func(now int64) (n int) {
+		for _, m := range c.open {
+			if c.excess.Goes(m.lot, m.opened, now) {
+				n++
+			}
+		}
+		return n
+	}
+	last := c.now - second
+	if goes(last) == 0 || goes(last+3*second) == 0 || goes(last+3*second+1) != 0 {
+		t.Errorf("%d, %d and %d would go", goes(last), goes(last+3*second), goes(last+3*second+1))
+	}
+}
+
+func TestNobodyGoesTwiceInARoundAndTheYoungStay(t *testing.T) {
+	c := newCrowd(t, 2000, 1000)
+	c.returns = func() bool { return true }
+	c.run(29 * time.Second)
+	for _, m := range c.open {
+		if m.opened >= c.excess.began.Load() && c.excess.Goes(m.lot, m.opened, c.now) {
+			t.Fatal("a connection that came in this round would go")
+		}
+	}
+	for age := range int64(3) {
+		began := c.excess.began.Load()
+		if c.excess.Goes(0, began-1, began-1+age*second/2) != (age == 2) {
+			t.Errorf("a connection of %v goes or stays", time.Duration(age*second/2))
+		}
+	}
+}
+
+func TestWhereConnectionsComeBackItDiesOut(t *testing.T) {
+	c := newCrowd(t, 1500, 1000)
+	c.returns = func() bool { return true }
+	first := sum(c.run(5 * time.Minute))
+	c.run(25 * time.Minute)
+	if last := sum(c.run(30 * time.Minute)); last > 0 || first > 1500 {
+		t.Errorf("%d closed in five minutes, %d in the last half of an hour", first, last)
+	}
+	if again := sum(c.run(time.Hour)); again == 0 || again > 200 {
+		t.Errorf("%d closed in the next hour, want one more try", again)
+	}
+}
+
+func TestWhereOneInTenFindsAnotherReplicaItGoesOn(t *testing.T) {
+	c := newCrowd(t, 1500, 1000)
+	n := 0
+	c.returns = func() bool { n++; return n%10 != 0 }
+	closed := sum(c.run(30 * time.Minute))
+	if got := len(c.open); got > 1010 {
+		t.Errorf("%d are left after %d closes", got, closed)
+	}
+}
+
+func TestSlowClientsHaveTheirTurnToo(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	c.excess.yield = minYield // as after a round without a request
+	closed := c.run(2 * time.Minute)
+	if got := sum(closed); got != 250 {
+		t.Errorf("%d of 250 closed", got)
+	}
+	if got := sum(closed[:10]); got > 100 {
+		t.Errorf("%d closed in ten seconds: not spread over half a minute", got)
+	}
+}
+
+func TestARefusalOfTheBudgetCostsTheRoundNothing(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	c.budget.Init(1, 1)
+	if got := sum(c.run(time.Minute)); got < 55 || got > 61 {
+		t.Errorf("%d closed in a minute with a budget of one per second", got)
+	}
+	if left := c.excess.left.Load(); left <= 0 {
+		t.Errorf("%d are left of the round", left)
+	}
+}
+
+func TestTheBusiestAreNotPreferred(t *testing.T) {
+	var x Excess
+	x.Init()
+	now := int64(time.Hour)
+	x.Sample(now, 1200, 1000)
+	now += 14 * second
+	x.Sample(now, 1200, 1000)
+	// Half of the round has passed, and a twelfth has had its turn.
+	for place := range 100 {
+		lot, wants := Lot(0), false
+		for ; int(100*x.lotOf(lot).Float()) != place; lot++ {
+		}
+		for range 1000 {
+			wants = wants || x.Goes(lot, 1, now)
+		}
+		if want := place <= 8; wants != want && place != 8 {
+			t.Errorf("of a connection at %d %% that asks all the time: %v", place, wants)
+		}
+	}
+}
