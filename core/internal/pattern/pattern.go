@@ -89,6 +89,7 @@ type Set struct {
 	// Router patterns that are not net/http's, compared as strings: the whole
 	// route, or the part of it before a slash where everything below is meant.
 	routes, subtrees map[string]*counted
+	looks            uint64 // of their first segments, as a node's
 }
 
 // counted is a pattern and how often it has matched.
@@ -185,7 +186,20 @@ func (s *Set) addRoute(c *counted) error {
 		return errDuplicate
 	}
 	set[route] = c
+	if route == "" {
+		s.looks = ^uint64(0) // everything
+	}
+	s.looks |= look(firstOf(c.pattern))
 	return nil
+}
+
+// firstOf returns the first segment of a route that begins with a slash.
+func firstOf(route string) string {
+	first := route[1:]
+	if slash := strings.IndexByte(first, '/'); slash >= 0 { //nolint:modernize // strings.Cut takes three times as long
+		first = first[:slash]
+	}
+	return first
 }
 
 // LoosePath reports whether the request's path is one of the set, for OnRoutes.
@@ -242,6 +256,9 @@ func (s *Set) Misses(path string) bool {
 }
 
 func (s *Set) matchPath(r *Request, how strictness) bool {
+	if r.EscapedPath == "" && s.Misses(r.Path) {
+		return false
+	}
 	q := question{Request: r, view: pathView, how: how}
 	s.tree.match(cleanPath(r.Path), &q)
 	if !q.matched && r.EscapedPath != "" {
@@ -254,13 +271,20 @@ func (s *Set) matchPath(r *Request, how strictness) bool {
 }
 
 func (s *Set) matchRoute(route string, r *Request, how strictness) bool {
+	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
+	if slash < 0 || s.missesRoute(route[slash:]) {
+		return false
+	}
 	q := question{Request: r, view: routeView, how: how}
 	s.matchOwnRoute(route, &q)
-	// net/http's patterns may begin with a method and a host.
-	if slash := strings.IndexByte(route, '/'); slash >= 0 {
-		s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
-	}
+	s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
 	return q.matched
+}
+
+// missesRoute is Misses for a route from its first slash on.
+func (s *Set) missesRoute(route string) bool {
+	first := firstOf(route)
+	return first != "" && s.looks&look(first) == 0 && strings.IndexByte(first, '%') < 0 && s.tree.misses(first)
 }
 
 // matchOwnRoute looks a route up among the patterns of addRoute.

@@ -305,3 +305,26 @@ func TestMatchingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", allocations)
 	}
 }
+
+// BenchmarkSet has a question for each view that leaves at the first segment, and
+// one that matches.
+func BenchmarkSet(b *testing.B) {
+	s := newSet(b, "/login", "POST /admin/{id}", "/internal/", "/w/{id:[0-9]+}/*")
+	for _, c := range []struct {
+		name string
+		ask  func(Request) bool
+		path string
+	}{
+		{"path", s.LoosePath, "/api/users/7"},
+		{"route", func(r Request) bool { return s.LooseRoute("GET /api/users/{id}", r) }, ""},
+		{"match", s.LoosePath, "/admin/7"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			r := Request{Method: "POST", Host: "example.com", Path: c.path}
+			for b.Loop() {
+				c.ask(r)
+			}
+		})
+	}
+}
