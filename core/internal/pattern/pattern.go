@@ -210,11 +210,15 @@ func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact) }
 
 // LooseRoute reports whether the route that serves the request is one of the
 // set, for OnRoutes. An empty route is none.
-func (s *Set) LooseRoute(route string, r Request) bool { return route != "" && s.matchRoute(route, &r, loose) }
+func (s *Set) LooseRoute(route string, r Request) bool {
+	return route != "" && s.matchRoute(route, &r, loose)
+}
 
 // ExactRoute reports whether the route that serves the request is one of the
 // set, for Exempt. An empty route is none.
-func (s *Set) ExactRoute(route string, r Request) bool { return route != "" && s.matchRoute(route, &r, exact) }
+func (s *Set) ExactRoute(route string, r Request) bool {
+	return route != "" && s.matchRoute(route, &r, exact)
+}
 
 // view says what the string is that the tree is asked about.
 type view uint8
