@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/politeclose/politeclose/core/internal/drainflag"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -19,7 +20,7 @@ type Controller struct {
 	// caches are full of the kernel's work for the request.
 	counters counters
 	rules    ruleSet
-	drain    drainFlag
+	drain    drainflag.Flag
 	start    time.Time
 	load     loadRule
 	excess   excessRule
@@ -65,7 +66,7 @@ func New(opts ...Option) (*Controller, error) {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
 	c.excess.init(cfg, c.counters.staying)
-	c.drain.init(cfg.flags, c.now, cfg.logger)
+	c.drain.Init(cfg.flags, c.now, cfg.logger)
 	c.leavers.init(c)
 	c.closes.init(len(cfg.reasons))
 	c.observers.init(c)

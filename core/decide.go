@@ -68,7 +68,7 @@ func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex 
 	if c.rules&needsClock != 0 {
 		now = c.now()
 		if c.rules&hasFlag != 0 {
-			c.drain.refreshAt(now)
+			c.drain.RefreshAt(now)
 		}
 	}
 	if c.drainSince() != 0 && e.drains(c, now) {

@@ -10,26 +10,26 @@ import (
 // true, and the channels of [Leaving] and [Controller.DrainStarted] close. It
 // closes no connection by itself; stdlib.Serve is the whole sequence. Calling it
 // again changes nothing.
-func (c *Controller) Drain() { c.drain.raise() }
+func (c *Controller) Drain() { c.drain.Raise() }
 
 // Resume lowers the flag that [Controller.Drain] raised; a [DrainWhen] flag
 // stands. It returns false, and changes nothing, once a Serve has closed its
 // listener: there is no way back from there. Connections that were announced
 // already end all the same.
-func (c *Controller) Resume() bool { return c.drain.lower() }
+func (c *Controller) Resume() bool { return c.drain.Lower() }
 
 // Draining reports whether [Controller.Drain] was called or a [DrainWhen] flag
 // is true.
 func (c *Controller) Draining() bool {
-	c.drain.refresh()
-	return c.drain.since() != 0
+	c.drain.Refresh()
+	return c.drain.Since() != 0
 }
 
 // DrainStarted returns a channel that is closed when the next drain begins; it is
 // closed already while the Controller is draining. After a [Controller.Resume] a
 // later call returns a new one. With [DrainWhen] a timer reads the flag once a
 // second from the first call until a drain begins.
-func (c *Controller) DrainStarted() <-chan struct{} { return c.drain.started() }
+func (c *Controller) DrainStarted() <-chan struct{} { return c.drain.Started() }
 
 // DrainSpread returns what the option of that name set, for servers that check
 // whether it fits.
@@ -38,7 +38,7 @@ func (c *Controller) DrainSpread() time.Duration { return c.spread }
 // ListenerClosed is for servers: it says that a listener was closed for good, so
 // that Resume refuses from now on.
 func (c *Controller) ListenerClosed() {
-	c.drain.keep()
+	c.drain.Keep()
 	c.observeDrain(EventListenerClosed)
 }
 
@@ -73,7 +73,7 @@ func (c *Controller) warnOfUnused() {
 
 // drainSince returns when the drain began, 0 if there is none. It does not read
 // the flags.
-func (c *Controller) drainSince() int64 { return c.drain.since() }
+func (c *Controller) drainSince() int64 { return c.drain.Since() }
 
 // drainShare returns the share of the connections that has to go by now.
 func (c *Controller) drainShare(now int64) float64 {

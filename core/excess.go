@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -45,22 +46,26 @@ func OnExcess(fairShare func() int) Option {
 // shed.
 type excessRule struct {
 	shed.Excess
-	poll
+	poll   callback.Poll
 	ask    func() int
 	open   func() int
 	share  atomic.Int64 // the last answer; 0 = not known
-	guard  guard
+	guard  callback.Guard
 	logger *slog.Logger
 }
 
 func (x *excessRule) init(cfg *config, open func() int) {
 	x.ask, x.open, x.logger = cfg.fairShare, open, cfg.logger
-	x.inPlace = cfg.simulated != nil
+	if cfg.simulated != nil {
+		x.poll.InPlace()
+	}
 	x.Excess.Init()
-	x.poll.init(x.Interval(), x.sample, func() {
+	x.poll.Init(x.Interval(), x.sample, func() {
 		x.logger.Error("politeclose: OnExcess's function does not answer; no connection is closed for excess until it does. This is said once")
 	})
 }
+
+func (x *excessRule) refresh(now int64) { x.poll.Refresh(now) }
 
 func (x *excessRule) sample(now int64) {
 	share := max(x.answer(), 0)
@@ -69,7 +74,7 @@ func (x *excessRule) sample(now int64) {
 }
 
 func (x *excessRule) answer() (share int) {
-	defer caught(&x.guard, x.logger, "OnExcess's function", &share)
+	defer callback.Caught(&x.guard, x.logger, "OnExcess's function", &share)
 	return x.ask()
 }
 

@@ -82,7 +82,7 @@ func (ls *leavers) init(ctl *Controller) { ls.ctl = ctl }
 
 func (ls *leavers) add(lot shed.Lot) *leaver {
 	l := &leaver{channel: make(chan struct{}), lot: lot, all: ls}
-	ls.ctl.drain.refresh()
+	ls.ctl.drain.Refresh()
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.open == nil {
@@ -90,7 +90,7 @@ func (ls *leavers) add(lot shed.Lot) *leaver {
 	}
 	ls.open[l] = struct{}{}
 	if ls.unwatch == nil {
-		ls.unwatch = ls.ctl.drain.watch(ls.update)
+		ls.unwatch = ls.ctl.drain.Watch(ls.update)
 	}
 	ls.schedule(l)
 	return l

@@ -58,7 +58,7 @@ type observers struct {
 const lastEvents = time.Second
 
 func (o *observers) init(c *Controller) {
-	c.drain.watchers.always = c.observeFlag
+	c.drain.Always(c.observeFlag)
 	o.Panicked = func(v any) {
 		o.panicked.Do(func() {
 			c.logger.Error("politeclose: an observer panicked and has lost an event; this is said once", "panic", v)

@@ -224,12 +224,12 @@ func TestTheStepsOfADrainAreTold(t *testing.T) {
 		ctl.Drain()
 		expect(PhaseAnnouncing, EventDrain)
 		flag = true
-		time.Sleep(2 * flagInterval)
+		time.Sleep(2 * time.Second)
 		ctl.Draining()
 		ctl.Resume() // the other flag stands
 		expect(PhaseAnnouncing)
 		flag = false
-		time.Sleep(2 * flagInterval)
+		time.Sleep(2 * time.Second)
 		ctl.Draining()
 		expect(PhaseNone, EventResumed)
 

@@ -60,7 +60,7 @@ func (c *Controller) drainStat() DrainStat {
 	defer p.mu.Unlock()
 	s := DrainStat{Phase: PhaseAnnouncing, Since: c.start.Add(time.Duration(since)), Until: p.until}
 	switch {
-	case !c.drain.forGood():
+	case !c.drain.Kept():
 	case p.waiting > 0:
 		s.Phase = PhaseWaiting
 	default:

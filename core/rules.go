@@ -1,8 +1,10 @@
 package core
 
 import (
+	"log/slog"
 	"net/http"
 
+	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/pattern"
 )
 
@@ -117,4 +119,20 @@ func (s *statusSet) add(code int) {
 func (s *statusSet) has(code int) bool {
 	n := uint(code - firstStatus)
 	return n/64 < uint(len(s)) && s[n/64]&(1<<(n%64)) != 0
+}
+
+// match is one OnMatch rule.
+type match struct {
+	reason reasonIndex
+	ask    func(*http.Request) bool
+	guard  *callback.Guard
+}
+
+func newMatch(reason reasonIndex, ask func(*http.Request) bool) match {
+	return match{reason, ask, new(callback.Guard)}
+}
+
+func (m *match) accepts(r *http.Request, logger *slog.Logger) (yes bool) {
+	defer callback.Caught(m.guard, logger, "an OnMatch function", &yes)
+	return m.ask(r)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -65,7 +66,7 @@ func (s Signal) check() error {
 // loadRule reads the signals for the arithmetic of package shed.
 type loadRule struct {
 	shed.Load
-	poll
+	poll     callback.Poll
 	signals  []*signalState
 	snapshot func() Snapshot
 	logger   *slog.Logger
@@ -81,12 +82,14 @@ func (l *loadRule) init(cfg *config, snapshot func() Snapshot) error {
 		l.signals = append(l.signals, state)
 	}
 	l.Load.Init(cfg.perSecond)
-	l.poll.init(l.Interval(), l.sample, func() {
+	l.poll.Init(l.Interval(), l.sample, func() {
 		l.logger.Error("politeclose: a load signal does not answer; no connection is closed for load until it does. This is said once")
 	})
-	l.next.Store(l.Interval())
+	l.poll.Wait()
 	return nil
 }
+
+func (l *loadRule) refresh(now int64) { l.poll.Refresh(now) }
 
 func (l *loadRule) sample(now int64) {
 	snapshot := l.snapshot()
