@@ -30,6 +30,12 @@ type Process struct {
 // Start starts a child with some variables more in its environment.
 func Start(t *testing.T, kind string, env ...string) *Process {
 	t.Helper()
+	return StartWith(t, nil, kind, env...)
+}
+
+// StartWith starts a child with attributes of the system's.
+func StartWith(t *testing.T, attributes *syscall.SysProcAttr, kind string, env ...string) *Process {
+	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +44,7 @@ func Start(t *testing.T, kind string, env ...string) *Process {
 	// The race detector's own pause at the exit is a second.
 	command.Env = append(append(os.Environ(), variable+"="+kind, "GORACE=atexit_sleep_ms=0"), env...)
 	command.Stderr = os.Stderr
+	command.SysProcAttr = attributes
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -38,18 +38,18 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestTheDocumentedListenIsTheOneOfTheReplicas(t *testing.T) {
+func TestTheDocumentedListenIsTheOneOfTheExample(t *testing.T) {
 	document, err := os.ReadFile("../../docs/deploying.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile("replica_main_test.go")
+	program, err := os.ReadFile("../../examples/systemd/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, shown, _ := strings.Cut(string(document), "```go\n")
 	shown, _, _ = strings.Cut(shown, "```")
 	if shown == "" || !strings.Contains(string(program), shown) {
-		t.Errorf("the replicas do not have the code of docs/deploying.md:\n%s", shown)
+		t.Errorf("examples/systemd does not have the code of docs/deploying.md:\n%s", shown)
 	}
 }

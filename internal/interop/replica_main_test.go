@@ -47,7 +47,7 @@ func replicaMain(arguments []string) (status int) {
 }
 
 // listen takes the socket that systemd hands over (sd_listen_fds(3)), or opens
-// one. docs/deploying.md shows it.
+// one.
 func listen(address string) (net.Listener, error) {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) || os.Getenv("LISTEN_FDS") != "1" {
 		return net.Listen("tcp", address)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // book counts every request on both sides. It keeps an entry for each request
@@ -20,10 +21,11 @@ type book struct {
 
 // entry is how far a request has come.
 type entry struct {
-	client int
-	failed bool
-	cause  string
-	unsent bool // by the client's account
+	client  int
+	failed  bool
+	cause   string
+	unsent  bool // by the client's account
+	refused bool // the client could not connect
 
 	arrived, reached, finished bool // on the server: at a handler, there as a whole
 }
@@ -44,10 +46,14 @@ func (b *book) sent(client int) (id string) {
 	return id
 }
 
-func (b *book) answered(id string) {
+func (b *book) answered(id string, after time.Duration, late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts.Answered++
+	b.counts.Slowest = max(b.counts.Slowest, after)
+	if late {
+		b.counts.Delayed++
+	}
 	delete(b.entries, id)
 }
 
@@ -64,6 +70,14 @@ func (b *book) neverSent(id, cause string) {
 	defer b.mu.Unlock()
 	b.entries[id].fail(cause)
 	b.entries[id].unsent = true
+}
+
+// refused is for a request whose client could not connect.
+func (b *book) refused(id, cause string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entries[id].fail(cause)
+	b.entries[id].refused = true
 }
 
 func (e *entry) fail(cause string) { e.failed, e.cause = true, cause }
@@ -117,10 +131,14 @@ func (b *book) result() Result {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	result := b.counts
-	result.Causes, result.NeverSentCauses = make(map[string]int), make(map[string]int)
+	result.Causes, result.NeverSentCauses, result.RefusedCauses = make(map[string]int), make(map[string]int), make(map[string]int)
 	for _, e := range b.entries {
 		switch {
 		case !e.failed:
+			continue
+		case e.refused && !e.arrived:
+			result.Refused++
+			result.RefusedCauses[e.cause]++
 			continue
 		case e.unsent && !e.arrived:
 			result.NeverSent++
@@ -141,9 +159,9 @@ func (b *book) result() Result {
 func (b *book) contradiction() error {
 	r := b.result()
 	var problems []error
-	if r.Requests != r.Answered+r.Lost+r.NeverSent {
-		problems = append(problems, fmt.Errorf("%d requests, but %d answered and %d lost and %d never sent",
-			r.Requests, r.Answered, r.Lost, r.NeverSent))
+	if r.Requests != r.Answered+r.Lost+r.NeverSent+r.Refused {
+		problems = append(problems, fmt.Errorf("%d requests, but %d answered and %d lost and %d never sent and %d refused",
+			r.Requests, r.Answered, r.Lost, r.NeverSent, r.Refused))
 	}
 	if r.Reached != r.Answered+r.Lost-r.LostUnseen {
 		problems = append(problems, fmt.Errorf("%d requests reached a handler, "+

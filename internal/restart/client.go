@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"syscall"
@@ -29,6 +30,7 @@ type client struct {
 	url       string
 	think     time.Duration
 	patience  time.Duration
+	late      time.Duration
 	book      *book
 }
 
@@ -46,6 +48,7 @@ func (r *run) startClients(url string) (stop func()) {
 		transport := &http.Transport{
 			Protocols:          r.clientProtocols(),
 			DisableCompression: true,
+			DisableKeepAlives:  r.ConnectAnew,
 			TLSClientConfig:    r.clientTLS.Clone(),
 		}
 		transports = append(transports, transport)
@@ -57,6 +60,7 @@ func (r *run) startClients(url string) (stop func()) {
 				url:       url,
 				think:     r.Think,
 				patience:  r.patience(),
+				late:      DelayedFrom + max(r.Handler, r.SlowHandler),
 				book:      r.book,
 			}
 			clients.Go(func() { c.run(stopping) })
@@ -81,10 +85,13 @@ func (c *client) run(stopping <-chan struct{}) {
 			return
 		case <-timer.C:
 		}
-		id := c.book.sent(c.number)
+		id, began := c.book.sent(c.number), time.Now()
 		switch sent, err := c.exchange(id); {
 		case err == nil:
-			c.book.answered(id)
+			took := time.Since(began)
+			c.book.answered(id, took, took >= c.late)
+		case isRefused(err):
+			c.book.refused(id, cause(err))
 		case sent:
 			c.book.lost(id, cause(err))
 		default:
@@ -119,6 +126,12 @@ func (c *client) exchange(id string) (sent bool, err error) {
 	}
 	defer response.Body.Close()
 	return true, c.check(response, id)
+}
+
+// isRefused reports whether the client could not connect.
+func isRefused(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 func (c *client) check(response *http.Response, id string) error {

@@ -17,6 +17,7 @@ const idHeader = "X-Request-Id"
 
 // generation is one server, from its first accept until it is empty.
 type generation struct {
+	address string // on which it listens
 	leave   context.CancelFunc
 	ended   chan struct{} // closed when Serve has returned err
 	err     error
@@ -27,9 +28,9 @@ type generation struct {
 	steady chan struct{} // closed when none is left
 }
 
-// start serves the traffic's handler on listener and returns once the
-// generation accepts.
-func (r *run) start(ctx context.Context, listener net.Listener) (*generation, error) {
+// start serves the traffic's handler on listener, or on address where that is nil,
+// and returns once the generation accepts.
+func (r *run) start(ctx context.Context, listener net.Listener, address string) (*generation, error) {
 	// The end of ctx stops the clients first, and only then a server.
 	serving, leave := context.WithCancel(context.WithoutCancel(ctx))
 	g := &generation{
@@ -42,13 +43,15 @@ func (r *run) start(ctx context.Context, listener net.Listener) (*generation, er
 
 	accepting := make(chan struct{})
 	server := &http.Server{
+		Addr:      address,
 		Handler:   r.handler(g),
 		TLSConfig: r.serverTLS.Clone(),
 		Protocols: r.serverProtocols(),
 		// A connection that is cut short is counted, by its client.
 		ErrorLog: log.New(io.Discard, "", 0),
 		// net/http calls this right before it starts to accept.
-		BaseContext: func(net.Listener) context.Context {
+		BaseContext: func(l net.Listener) context.Context {
+			g.address = l.Addr().String()
 			close(accepting)
 			return context.Background()
 		},

@@ -7,18 +7,20 @@ import (
 )
 
 // listeners are many descriptors of one listening socket, one per generation:
-// closing one leaves the socket, and what waits in its accept queue, alone.
+// closing one leaves the socket, and what waits in its accept queue, alone. The zero
+// value is for generations that listen for themselves.
 type listeners struct {
 	socket      *net.TCPListener
 	generations []*net.TCPListener
+	given       int
 }
 
-// listen opens a socket on a free loopback port. All the duplicates are made
+// listen opens a socket on a free port. All the duplicates are made
 // here, before anybody accepts: net.FileListener switches the socket, and with
 // it every duplicate, to blocking mode for a moment, and an Accept in that
 // moment would hold its thread, and its listener's Close, until somebody connects.
-func listen(generations int) (*listeners, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func listen(host string, generations int) (*listeners, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("restart: %w", err)
 	}
@@ -46,16 +48,20 @@ func duplicate(socket *net.TCPListener) (*net.TCPListener, error) {
 	return listener.(*net.TCPListener), nil
 }
 
-func (l *listeners) url(tls bool) string {
-	scheme := "http"
-	if tls {
-		scheme = "https"
+// next returns the next generation's listener, or nil.
+func (l *listeners) next() net.Listener {
+	if l.socket == nil {
+		return nil
 	}
-	return scheme + "://" + l.socket.Addr().String() + "/"
+	l.given++
+	return l.generations[l.given-1]
 }
 
 // close closes the socket and the generations that were never served.
 func (l *listeners) close() error {
+	if l.socket == nil {
+		return nil
+	}
 	err := l.socket.Close()
 	for _, listener := range l.generations {
 		if closeErr := listener.Close(); !errors.Is(closeErr, net.ErrClosed) {

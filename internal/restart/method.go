@@ -17,8 +17,26 @@ type Method struct {
 	// until ctx is done, then drains, and returns when the generation is empty.
 	// It may change server's fields and wrap its Handler first. An error, or a
 	// return before ctx is done, ends the run.
+	//
+	// Where the generations do not share a socket the listener is nil, and Serve
+	// listens on server.Addr.
 	Serve func(ctx context.Context, server *http.Server, listener net.Listener) error
+	// Listening is where the listeners come from. Zero means SharedSocket.
+	Listening Listening
 }
+
+// Listening is how the generations of a server come to listen on one address.
+type Listening int
+
+const (
+	// SharedSocket gives each generation a descriptor of one socket, which is not
+	// closed before the end.
+	SharedSocket Listening = iota
+	// Beside lets each generation listen for itself before the last one leaves.
+	Beside
+	// After lets each generation listen for itself when the last one has ended.
+	After
+)
 
 // notice is how long the methods that are written by hand wait for clients to
 // notice that the server is leaving.
@@ -29,14 +47,14 @@ const shutdownLimit = 25 * time.Second
 
 // Shutdown is plain http.Server.Shutdown.
 func Shutdown() Method {
-	return Method{"shutdown", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+	return Method{Name: "shutdown", Serve: func(ctx context.Context, server *http.Server, listener net.Listener) error {
 		return serveUntil(ctx, server, listener, func() {})
 	}}
 }
 
 // KeepAlivesOff calls SetKeepAlivesEnabled(false), then Shutdown 200 ms later.
 func KeepAlivesOff() Method {
-	return Method{"keepalives", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+	return Method{Name: "keepalives", Serve: func(ctx context.Context, server *http.Server, listener net.Listener) error {
 		return serveUntil(ctx, server, listener, func() {
 			server.SetKeepAlivesEnabled(false)
 			time.Sleep(notice)
@@ -47,7 +65,7 @@ func KeepAlivesOff() Method {
 // HeaderThenShutdown sets Connection: close on every response for 200 ms, with
 // the listener open, and then calls Shutdown: what people write by hand.
 func HeaderThenShutdown() Method {
-	return Method{"header", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+	return Method{Name: "header", Serve: func(ctx context.Context, server *http.Server, listener net.Listener) error {
 		var leaving atomic.Bool
 		handler := server.Handler
 		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

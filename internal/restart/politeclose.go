@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/stdlib"
@@ -22,18 +23,30 @@ func NetHTTP(controller *core.Controller, handler http.Handler) http.Handler {
 // Politeclose drains with stdlib.Serve, no lame duck, every other option at its
 // default. Each generation has a Controller of its own, as each process would.
 func Politeclose(wrap Wrap, options ...core.Option) Method {
-	return Method{"politeclose", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+	return Method{Name: "politeclose", Serve: serve(wrap, options)}
+}
+
+// PolitecloseAfter is Politeclose with each generation when the last one has ended.
+func PolitecloseAfter(wrap Wrap, options ...core.Option) Method {
+	return Method{Name: "one after another", Listening: After, Serve: serve(wrap, options)}
+}
+
+func serve(wrap Wrap, options []core.Option, serveOptions ...stdlib.ServeOption) func(context.Context, *http.Server, net.Listener) error {
+	return func(ctx context.Context, server *http.Server, listener net.Listener) error {
 		quiet := core.Logger(slog.New(slog.DiscardHandler))
 		controller, err := core.New(append([]core.Option{quiet}, options...)...)
 		if err != nil {
 			return err
 		}
 		server.Handler = wrap(controller, server.Handler)
-		serveOptions := []stdlib.ServeOption{stdlib.On(listener)}
-		if server.TLSConfig != nil {
-			serveOptions = append(serveOptions, stdlib.TLS("", ""))
+		all := slices.Clone(serveOptions)
+		if listener != nil {
+			all = append(all, stdlib.On(listener))
 		}
-		_, err = stdlib.Serve(ctx, server, controller, serveOptions...)
+		if server.TLSConfig != nil {
+			all = append(all, stdlib.TLS("", ""))
+		}
+		_, err = stdlib.Serve(ctx, server, controller, all...)
 		return err
-	}}
+	}
 }

@@ -1,16 +1,20 @@
 // Package restart measures what a rolling restart costs its clients: server
-// generations hand over on one listening socket while keep-alive clients send
-// requests that cannot be replayed, and every request is counted on both sides.
+// generations hand over on one address while clients send requests that cannot be
+// replayed, and every request is counted on both sides.
 //
-// The listening socket is shared and never closed before the end, as with
-// systemd socket activation or a supervisor that passes its descriptor on, so
-// that nothing is lost in the accept queue and every loss is the drain's own.
+// Unless the method says otherwise, the generations share a listening socket that
+// is never closed before the end, as with systemd socket activation or a
+// supervisor that passes its descriptor on, so that nothing is lost in the accept
+// queue and every loss is the drain's own.
 package restart
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 )
@@ -18,10 +22,17 @@ import (
 // Config is one measurement: the traffic, and how its servers are restarted.
 type Config struct {
 	// Method serves and drains every generation. Required.
-	Method Method
+	Method Method `json:"-"`
 	// Clients is the number of clients, each with one keep-alive connection: 1 to
 	// MaxClients.
 	Clients int
+	// ConnectAnew makes every request a connection of its own.
+	ConnectAnew bool
+	// ListenHost is the address that the servers listen on, without the port. Empty
+	// means 127.0.0.1.
+	ListenHost string
+	// DialHost is the address that the clients connect to. Empty means ListenHost.
+	DialHost string
 	// HTTP2 makes the connections HTTP/2's, without TLS in cleartext with prior
 	// knowledge, instead of HTTP/1.1's.
 	HTTP2 bool
@@ -48,7 +59,7 @@ type Config struct {
 	TLS bool
 	// Progress, if set, gets the result so far after each restart, on the
 	// goroutine of Run: the traffic goes on, the next restart waits for it.
-	Progress func(Result)
+	Progress func(Result) `json:"-"`
 }
 
 // Bounds of a Config. Every generation's listener is open from the start, so a
@@ -76,36 +87,45 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
-	listeners, err := listen(c.Restarts + 1)
-	if err != nil {
-		return Result{}, err
+	run := run{Config: c, book: newBook()}
+	var err error
+	listeners := &listeners{}
+	if c.Method.Listening == SharedSocket {
+		if listeners, err = listen(c.listenHost(), c.Restarts+1); err != nil {
+			return Result{}, err
+		}
 	}
 	defer listeners.close()
-
-	run := run{Config: c, book: newBook()}
 	if c.TLS {
 		if run.serverTLS, run.clientTLS, err = selfSigned(); err != nil {
 			return Result{}, err
 		}
 	}
-	serving, err := run.start(ctx, listeners.generations[0])
+	serving, err := run.start(ctx, listeners.next(), net.JoinHostPort(c.listenHost(), "0"))
 	if err != nil {
 		return Result{}, err
 	}
-	stopClients := run.startClients(listeners.url(c.TLS))
+	stopClients := run.startClients(run.url(serving.address))
 
-	for _, listener := range listeners.generations[1:] {
+	for range c.Restarts {
 		if err = serving.settle(ctx, run.settleTime(), run.patience()); err != nil {
 			break
 		}
 		var next *generation
-		if next, err = run.start(ctx, listener); err != nil {
-			break
-		}
 		var drain time.Duration
+		if c.Method.Listening != After {
+			if next, err = run.start(ctx, listeners.next(), serving.address); err != nil {
+				break
+			}
+		}
 		drain, err = serving.drain()
 		run.abandoned += int(serving.running.Load())
-		serving = next
+		if next == nil && err == nil {
+			next, err = run.start(ctx, nil, serving.address)
+		}
+		if next != nil {
+			serving = next
+		}
 		if err != nil {
 			break
 		}
@@ -128,6 +148,21 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		err = run.book.contradiction()
 	}
 	return run.result(), err
+}
+
+func (c Config) listenHost() string { return cmp.Or(c.ListenHost, "127.0.0.1") }
+
+// url is where the clients find a server that listens on address.
+func (c Config) url(address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	if c.DialHost != "" {
+		host = c.DialHost
+	}
+	scheme := "http"
+	if c.TLS {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port) + "/"
 }
 
 // run is the state of one measurement.
@@ -168,6 +203,8 @@ func (c Config) check() error {
 		return fmt.Errorf("restart: Streams is %d: allowed is 1 to %d, or 0 for the default", c.Streams, MaxStreams)
 	case c.Streams > 1 && !c.HTTP2:
 		return fmt.Errorf("restart: Streams is %d: allowed without HTTP2 is 1", c.Streams)
+	case c.ConnectAnew && c.HTTP2:
+		return errors.New("restart: ConnectAnew is true: allowed with HTTP2 is false")
 	case !(c.SlowShare >= 0 && c.SlowShare <= 1):
 		return fmt.Errorf("restart: SlowShare is %v: allowed is 0 to 1", c.SlowShare)
 	}

@@ -89,11 +89,12 @@ func checkCounts(t *testing.T, r Result) {
 		what        string
 		left, right int
 	}{
-		{"requests = answered + lost + never sent", r.Requests, r.Answered + r.Lost + r.NeverSent},
+		{"requests = answered + lost + never sent + refused", r.Requests, r.Answered + r.Lost + r.NeverSent + r.Refused},
 		{"lost = unseen + executed", r.Lost, r.LostUnseen + r.LostExecuted},
 		{"reached = answered + executed", r.Reached, r.Answered + r.LostExecuted},
 		{"finished = reached", r.Finished, r.Reached},
 		{"lost = sum of the causes", r.Lost, sum(r.Causes)},
+		{"refused = sum of the causes", r.Refused, sum(r.RefusedCauses)},
 		{"never sent = sum of the causes", r.NeverSent, sum(r.NeverSentCauses)},
 	} {
 		if sum.left != sum.right {
@@ -107,7 +108,7 @@ func checkCounts(t *testing.T, r Result) {
 
 func TestAServerClosedUnderItsHandlersCountsThemAsExecuted(t *testing.T) {
 	r, err := Run(t.Context(), Config{
-		Method:   Method{"close", closeUnderAHandler},
+		Method:   Method{Name: "close", Serve: closeUnderAHandler},
 		Clients:  8,
 		Handler:  100 * time.Millisecond,
 		Restarts: 2,
@@ -162,13 +163,13 @@ func TestSlowHandlersTakeTheirShare(t *testing.T) {
 func TestAServerThatEndsByItselfIsAnError(t *testing.T) {
 	broken := errors.New("no certificate")
 	for name, method := range map[string]Method{
-		"before it accepts": {"broken", func(context.Context, *http.Server, net.Listener) error { return broken }},
-		"while it serves": {"broken", func(_ context.Context, server *http.Server, listener net.Listener) error {
+		"before it accepts": {Name: "broken", Serve: func(context.Context, *http.Server, net.Listener) error { return broken }},
+		"while it serves": {Name: "broken", Serve: func(_ context.Context, server *http.Server, listener net.Listener) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 			defer cancel()
 			return errors.Join(broken, serveUntil(ctx, server, listener, func() {}))
 		}},
-		"when it drains": {"broken", func(ctx context.Context, server *http.Server, listener net.Listener) error {
+		"when it drains": {Name: "broken", Serve: func(ctx context.Context, server *http.Server, listener net.Listener) error {
 			return errors.Join(broken, serveUntil(ctx, server, listener, func() {}))
 		}},
 	} {
@@ -246,6 +247,7 @@ func TestABadConfigIsRefusedWithTheAllowedValues(t *testing.T) {
 		"negative streams":        {func(c *Config) { c.Streams = -1 }, "Streams is -1: allowed is 1 to 250"},
 		"too many streams":        {func(c *Config) { c.HTTP2, c.Streams = true, 251 }, "Streams is 251: allowed is 1 to 250"},
 		"streams over HTTP/1.1":   {func(c *Config) { c.Streams = 2 }, "Streams is 2: allowed without HTTP2 is 1"},
+		"anew over HTTP/2":        {func(c *Config) { c.HTTP2, c.ConnectAnew = true, true }, "ConnectAnew is true: allowed with HTTP2 is false"},
 		"a share above the whole": {func(c *Config) { c.SlowShare = 1.5 }, "SlowShare is 1.5: allowed is 0 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +262,7 @@ func TestABadConfigIsRefusedWithTheAllowedValues(t *testing.T) {
 }
 
 func TestClosingOneListenerLeavesTheAcceptQueueToTheNext(t *testing.T) {
-	shared, err := listen(2)
+	shared, err := listen("127.0.0.1", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +303,7 @@ func TestTheBookFindsContradictions(t *testing.T) {
 			id := b.sent(0)
 			b.reached(id)
 			b.finished(id)
-			b.answered(id)
+			b.answered(id, 0, false)
 		}, ""},
 		"a request lost on its way": {func(b *book) {
 			b.lost(b.sent(0), "EOF")
@@ -315,16 +317,19 @@ func TestTheBookFindsContradictions(t *testing.T) {
 		"a request that was never sent": {func(b *book) {
 			b.neverSent(b.sent(0), "shutting down")
 		}, ""},
+		"a request that was refused": {func(b *book) {
+			b.refused(b.sent(0), "connection refused")
+		}, ""},
 		"a request executed twice": {func(b *book) {
 			id := b.sent(0)
 			for range 2 {
 				b.reached(id)
 				b.finished(id)
 			}
-			b.answered(id)
+			b.answered(id, 0, false)
 		}, "that no client was waiting for"},
 		"an answer that no handler gave": {func(b *book) {
-			b.answered(b.sent(0))
+			b.answered(b.sent(0), 0, false)
 		}, "0 requests reached a handler, but 1 were answered"},
 		"a request that its client forgot": {func(b *book) {
 			b.sent(0)

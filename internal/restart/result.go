@@ -10,17 +10,24 @@ type Result struct {
 	Method   string
 	Restarts int // completed
 
-	// The clients' side: Requests = Answered + Lost + NeverSent once the run is
-	// over. An answer is complete, has status 200 and belongs to the request.
+	// The clients' side: Requests = Answered + Lost + NeverSent + Refused once the
+	// run is over. An answer is complete, has status 200 and belongs to the request.
 	Requests, Answered, Lost int
+	// Refused counts the requests whose client could not connect: nothing of them
+	// was sent.
+	Refused int
+	// Delayed counts the answers that took DelayedFrom longer than the slowest
+	// handler. Slowest is the time of the slowest answer.
+	Delayed int
+	Slowest time.Duration
 	// NeverSent counts, over HTTP/2, the failed requests that are not lost: their
 	// client had sent neither the header nor any of the body, and no handler has
 	// seen them, so that they can safely be sent again. Over HTTP/1.1 every failed
 	// request counts as lost.
 	NeverSent int
-	// Causes and NeverSentCauses count the requests of either kind by error text,
-	// without addresses.
-	Causes, NeverSentCauses map[string]int
+	// Causes, NeverSentCauses and RefusedCauses count the requests of each kind by
+	// error text, without addresses.
+	Causes, NeverSentCauses, RefusedCauses map[string]int
 
 	// The servers' side: requests whose handler had the whole request, and those
 	// whose handler has returned. Equal once the run is over.
@@ -39,6 +46,9 @@ type Result struct {
 	// until the method said that the generation was empty.
 	Drains []time.Duration
 }
+
+// DelayedFrom is what a client waits at least whose first packet was dropped.
+const DelayedFrom = time.Second
 
 // LostPerRestart is Lost over Restarts, 0 before the first restart.
 func (r Result) LostPerRestart() float64 {

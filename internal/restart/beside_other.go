@@ -1,0 +1,7 @@
+//go:build !linux
+
+package restart
+
+import "errors"
+
+func shareAddress(uintptr) error { return errors.ErrUnsupported }
