@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -58,10 +57,15 @@ func (c *closes) count(reason reasonIndex, p protocol, now int64) {
 	c.counts[reason-1][p].Add(1)
 }
 
-// countClose counts the announcement of the connection's end and tells of it.
-func (c *Connection) countClose(reason reasonIndex) {
+// countClose counts the announcement of the connection's end and tells of it,
+// once.
+func (c *Connection) countClose() {
+	if c.set(bitCounted)&bitCounted != 0 {
+		return
+	}
 	now := c.ctl.now()
-	c.ctl.closes.count(reason, c.protocol(), now)
+	mark, _ := c.marked()
+	c.ctl.closes.count(mark, c.protocol(), now)
 	if c.ctl.observers.Heard() {
 		c.sharedRecord().announced.Store(now)
 		c.observe(EventAnnounced, nil)
@@ -69,8 +73,7 @@ func (c *Connection) countClose(reason reasonIndex) {
 }
 
 // countUntrackedClose is for a connection without a record.
-func (c *Controller) countUntrackedClose(reason reasonIndex, r *http.Request) {
-	p := protocolOf(r.ProtoMajor, r.ProtoMinor)
+func (c *Controller) countUntrackedClose(reason reasonIndex, p protocol) {
 	c.closes.count(reason, p, c.now())
 	c.observeUntracked(reason, p)
 }

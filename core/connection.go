@@ -23,7 +23,6 @@ type Connection struct {
 	ctl     *Controller
 	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
-	tell    atomic.Pointer[func(Reason)] // nil where a response's header announces
 	conn    net.Conn                     // nil where the server did not give it
 	id      uint64
 	opened  int64 // since Controller.start, in nanoseconds
@@ -37,21 +36,27 @@ type Connection struct {
 // sharedRecord is what few connections need.
 type sharedRecord struct {
 	mu      sync.Mutex
-	streams map[headerIdentity]*Exchange // HTTP/2: the exchanges under way
-	leaver  *leaver
+	leaver  *leaver               // HTTP/1: of the exchange under way, or of who hijacked
+	last    *leaver               // … or of the one before
+	streams map[*Exchange]*leaver // HTTP/2: of the streams under way that have one
 
-	announced atomic.Int64 // when it was, since Controller.start; 0 where nobody observed that
+	tell      atomic.Pointer[func(Reason)] // HTTP/2: nil where a response's header announces
+	keepAlive atomic.Pointer[[]string]     // HTTP/1: what an Entry advertises
+	announced atomic.Int64                 // when it was, since Controller.start; 0 where nobody observed that
 }
 
 // The bits of a Connection: its mark and what CloseAfter asked for, each a
 // reasonIndex, and what is known about it.
 const (
 	markShift  = 0
-	askedShift = 8
+	askedShift = 7
+	reasonMask = maxReasons
 
+	bitEntered        = 1 << 14 // its requests come through an Entry
+	bitCounted        = 1 << 15 // its end is in Stats.Closes
 	bitAnnounced      = 1 << 16 // a final header with the announcement was handed to the server
 	bitAnnouncedDrain = 1 << 17 // … and it was during a drain
-	bitHTTP2          = 1 << 18
+	bitLost           = 1 << 18 // it was hijacked, and nobody knows when it ends
 	bitInput          = 1 << 19 // something came after the announcement
 	bitClientClose    = 1 << 20 // the client said that it closes
 	bitOpen           = 1 << 21
@@ -94,8 +99,7 @@ func (c *Connection) Conn() net.Conn { return c.conn }
 // in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
 // the first exchange. announce is called at most once and must not wait.
 func (c *Connection) AnnounceWith(announce func(Reason)) {
-	c.tell.Store(&announce)
-	c.set(bitHTTP2)
+	c.sharedRecord().tell.Store(&announce)
 	c.speak(protocolHTTP2)
 }
 
@@ -108,32 +112,23 @@ func (c *Connection) DrainDue() bool {
 // AnnounceDrain announces the drain without waiting for a response to do it. It
 // does nothing where only a response can.
 func (c *Connection) AnnounceDrain() {
-	if tell := c.tell.Load(); tell != nil {
-		c.announce(*tell, drainIndex, true)
+	if c.tells() {
+		c.set(bitAnnouncedDrain)
+		c.announce(drainIndex, nil)
 	}
 }
 
-// Leave closes the connection's [Leaving] channel, for a server that is shut down
-// without a drain.
+// Leave closes the connection's [Leaving] channels, for a server that is shut
+// down without a drain.
 func (c *Connection) Leave() {
 	c.set(bitLeft)
-	c.forgetLeaver()
+	c.leaveAll(drainIndex, nil)
 }
 
-// announce marks a connection with AnnounceWith and tells the client.
-func (c *Connection) announce(tell func(Reason), reason reasonIndex, inDrain bool) {
-	if c.setMark(reason) {
-		c.countClose(reason)
-		c.forgetLeaver()
-	}
-	bits := uint32(bitAnnounced)
-	if inDrain {
-		bits |= bitAnnouncedDrain
-	}
-	if c.set(bits)&bitAnnounced == 0 {
-		mark, _ := c.marked()
-		tell(c.ctl.reason(mark))
-	}
+// tells reports whether AnnounceWith announces in place of a header.
+func (c *Connection) tells() bool {
+	s := c.shared.Load()
+	return s != nil && s.tell.Load() != nil
 }
 
 // Context returns ctx with the record in it, for every request of the
@@ -165,17 +160,20 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 			s.hijacked.Add(1)
 		}
 		if e := c.current.Load(); e != nil {
-			e.hijacked()
+			e.hijack()
 		}
 	case http.StateClosed:
 		if c.leaveActive(s) {
 			c.set(bitWasActive)
 		}
 		c.leaveOpen(s)
-		if c.clear(bitHijacked)&bitHijacked != 0 {
+		before := c.clear(bitHijacked)
+		if before&bitHijacked != 0 {
 			s.hijacked.Add(-1)
 		}
-		c.forgetLeaver()
+		if before&bitLost == 0 {
+			c.leaveAll(0, nil)
+		}
 	}
 	return false
 }
@@ -202,7 +200,7 @@ func (c *Connection) leaveOpen(s *shard) (left bool) {
 
 func (c *Connection) mustClose() bool {
 	bits := c.bits.Load()
-	if bits&bitAnnounced == 0 || bits&bitHTTP2 != 0 {
+	if bits&bitAnnounced == 0 || c.HTTP2() {
 		return false
 	}
 	if c.current.Load() != nil || bits&bitGivenUp != 0 {
@@ -237,7 +235,7 @@ func (c *Connection) Served() int { return int(c.served.Load()) }
 func (c *Connection) ForgetServed() { c.served.Store(0) }
 
 // HTTP2 reports whether the connection is known to speak HTTP/2.
-func (c *Connection) HTTP2() bool { return c.bits.Load()&bitHTTP2 != 0 }
+func (c *Connection) HTTP2() bool { return c.protocol() == protocolHTTP2 }
 
 // InputAfterAnnounce reports that the client sent something that it should not
 // have sent after the announcement: on HTTP/1 anything but the rest of the last
@@ -261,10 +259,10 @@ func (c *Connection) clear(bits uint32) (old uint32) { return c.bits.And(^bits) 
 // marked returns the connection's mark and what CloseAfter asked for.
 func (c *Connection) marked() (mark, asked reasonIndex) {
 	bits := c.bits.Load()
-	return markOf(bits), reasonIndex(bits >> askedShift & 0xff)
+	return markOf(bits), reasonIndex(bits >> askedShift & reasonMask)
 }
 
-func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & 0xff) }
+func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & reasonMask) }
 
 // setMark marks the connection and reports whether it was the first to do so.
 func (c *Connection) setMark(i reasonIndex) (first bool) {
@@ -280,7 +278,7 @@ func (c *Connection) ask(i reasonIndex) { c.setOnce(askedShift, i) }
 func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first bool) {
 	for {
 		before = c.bits.Load()
-		if before>>shift&0xff != 0 {
+		if before>>shift&reasonMask != 0 {
 			return before, false
 		}
 		if c.bits.CompareAndSwap(before, before|uint32(i)<<shift) {
@@ -291,6 +289,9 @@ func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first boo
 
 // age returns how long the connection has been open, in nanoseconds.
 func (c *Connection) age(now int64) int64 { return now - c.opened }
+
+// ID identifies the connection among all those of its Controller.
+func (c *Connection) ID() uint64 { return c.id }
 
 // tooOld and usedUp draw the limit only where it may be near: most exchanges of a
 // connection are before that.
@@ -316,7 +317,11 @@ func (c *Connection) requestLimit() uint32 {
 }
 
 func jittered(limit int64, l shed.Lot) int64 {
-	return limit + int64(math.Round(float64(limit)*(l.Float()-0.5)/5))
+	jitter := int64(math.Round(float64(limit) * (l.Float() - 0.5) / 5))
+	if jitter > math.MaxInt64-limit {
+		return math.MaxInt64
+	}
+	return limit + jitter
 }
 
 func (c *Connection) sharedRecord() *sharedRecord {

@@ -25,6 +25,9 @@ func (e *ends) count(how How) {
 // client's end, or a reset, was seen, and [HowUnknown] that the server does not
 // look. An empty one says that there was nothing to see: net/http closed it.
 func (c *Connection) Gone(seen How) {
+	if seen == HowUnknown && c.Hijacked() {
+		c.set(bitLost) // a stream on it goes on until a drain
+	}
 	c.SetState(http.StateClosed)
 	if c.protocol() == protocolUnknown {
 		c.ctl.opened[protocolUnknown].Add(1)

@@ -2,33 +2,48 @@ package core
 
 import (
 	"context"
+	"net/http"
 )
 
 // CloseAfter asks, from within a handler, that the connection of the request with
 // this context end after its response, and reports whether it will: false where
-// there is no Controller in ctx, and where the header has left already. In the
-// latter case the connection's next response announces instead, if there is a
-// connection record to remember it on. On HTTP/2 it is the connection that ends,
-// after all its streams.
+// there is no Controller in ctx, and where the header has left already on HTTP/1.
+// In the latter case the connection's next response announces instead, if there
+// is a connection record to remember it on. On HTTP/2 it is the connection that
+// ends, after all its streams, and where the header has left it is told at once.
 //
 // reason is counted in [Stats.Closes] if an [OnMatch] option declared it, and as
 // [ReasonHandler] otherwise. A *gin.Context is not the request's context; pass
-// c.Request.Context(). It costs a context lookup and may be called from any
+// c.Request.Context(). It costs a context look-up and may be called from any
 // goroutine.
 func CloseAfter(ctx context.Context, reason Reason) bool {
 	switch found := ctx.Value(contextKey{}).(type) {
 	case *Connection:
 		found.ask(found.ctl.declared(reason))
-		if found.HTTP2() {
-			return true
-		}
 		e := found.current.Load()
 		return e != nil && e.state.Load()&stateCommitted == 0
-	case *untracked:
-		found.ask(found.controller().declared(reason))
-		return found.state.Load()&stateCommitted == 0
+	case *scoped:
+		return found.decider().closeAfter(found.controller().declared(reason))
 	}
 	return false
+}
+
+func (e *Exchange) closeAfter(reason reasonIndex) bool {
+	switch {
+	case e.conn != nil:
+		e.conn.ask(reason)
+	default:
+		e.more.scope.asked.CompareAndSwap(0, uint32(reason))
+	}
+	state := e.state.Load()
+	if state&stateCommitted == 0 {
+		return true
+	}
+	if e.conn == nil || !e.conn.tells() || e.conn.bits.Load()&bitOpen == 0 {
+		return false
+	}
+	e.closeLate(reason)
+	return true
 }
 
 // declared returns the index of a reason that an OnMatch option declared, and
@@ -40,4 +55,69 @@ func (c *Controller) declared(r Reason) reasonIndex {
 		}
 	}
 	return handlerIndex
+}
+
+// Announced reports whether the response to the request with this context
+// announces the end of its connection, and why: for access logs, after the
+// handler. Where nothing has been written yet it tells what an answer of 200
+// would do now, but for the rules that share the [Budget], which are asked once,
+// when the header leaves. It returns false where there is no Controller in ctx
+// and, on HTTP/1, once the exchange is over.
+//
+// It costs a context look-up, and is for the goroutine that serves the request.
+func Announced(ctx context.Context) (Reason, bool) {
+	e := exchangeOf(ctx)
+	if e == nil {
+		return "", false
+	}
+	state := e.state.Load()
+	reason := decidedIn(state)
+	if state&stateCommitted == 0 {
+		reason = e.foresee(e.controller())
+	}
+	if reason == 0 {
+		return "", false
+	}
+	return e.controller().reason(reason), true
+}
+
+// foresee returns what the commit point will decide if nothing changes.
+func (e *Exchange) foresee(c *Controller) reasonIndex {
+	if e.state.Load()&stateClientCloses != 0 {
+		return 0
+	}
+	var h http.Header
+	if e.below != nil {
+		h = e.below.Header()
+	}
+	reason, _ := e.decideOwn(c, h, http.StatusOK)
+	return reason
+}
+
+// ConnectionID returns the id of the connection that the request with this
+// context came over: the same in every [Event] and on the status page. It counts
+// from 1 for each Controller, and is 0 where the connection has no record. It
+// costs a context look-up and is safe for concurrent use.
+func ConnectionID(ctx context.Context) uint64 {
+	switch found := ctx.Value(contextKey{}).(type) {
+	case *Connection:
+		return found.id
+	case *scoped:
+		if e := found.decider(); e.conn != nil {
+			return e.conn.id
+		}
+	}
+	return 0
+}
+
+// exchangeOf returns the exchange that decides for the request with this
+// context, nil where there is none.
+func exchangeOf(ctx context.Context) *Exchange {
+	switch found := ctx.Value(contextKey{}).(type) {
+	case *Connection:
+		return found.current.Load()
+	case *scoped:
+		return found.decider()
+	}
+	return nil
 }

@@ -42,6 +42,7 @@ type Controller struct {
 	inputAfterAnnounce atomic.Uint64
 	untracked          atomic.Uint64
 	untrackedSaid      sync.Once
+	foreignSaid        sync.Once
 	unusedSaid         sync.Once // by Drained
 }
 

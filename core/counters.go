@@ -15,7 +15,7 @@ type counters struct{ shards []shard }
 // shard is a part of the counters that requests change, so that cores do not
 // wait for one another's cache line.
 type shard struct {
-	begun, landed                   atomic.Uint64
+	begun, ended                    atomic.Uint64
 	open, leaving, active, hijacked atomic.Int64
 	_                               [128 - 6*8]byte
 }
@@ -32,16 +32,17 @@ func (c *counters) any() *shard { return c.of(shed.Lot(rand.Uint32())) }
 
 // counts are the sums of all shards.
 type counts struct {
-	begun, landed                   uint64
+	begun, ended                    uint64
 	open, leaving, active, hijacked int64
 }
 
-func (n counts) inFlight() int { return int(n.begun - n.landed) }
+// inFlight is never negative, whatever came between two of the readings.
+func (n counts) inFlight() int { return int(max(0, int64(n.begun-n.ended))) }
 
 func (c *counters) sum() (sum counts) {
 	for i := range c.shards {
-		// Landed before begun, so that no exchange lands before it has begun.
-		sum.landed += c.shards[i].landed.Load()
+		// Ended before begun, so that no exchange ends before it has begun.
+		sum.ended += c.shards[i].ended.Load()
 	}
 	for i := range c.shards {
 		shard := &c.shards[i]

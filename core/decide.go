@@ -2,69 +2,27 @@ package core
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
-// Commit takes the exchange's decision and, for a close, writes the announcement
-// into h, which must be the header that is about to be sent with status. It is
-// for a framework with a writer of its own; [Exchange.Writer] calls it by itself.
-// The first call with a final status counts, later calls do nothing. A status
-// from 100 to 199 other than 101 is not final and does nothing either (RFC 9110
-// §15.2). 101 announces nothing; a writer whose connection was hijacked says so
-// with it.
-func (e *Exchange) Commit(h http.Header, status int) {
-	if status < 200 && status != http.StatusSwitchingProtocols {
-		return
-	}
-	c := e.controller()
-	if c == nil || e.owner() != nil {
-		return
-	}
-	if before := e.add(stateCommitted); before&stateCommitted == 0 {
-		e.settle(c, before, h, status)
-	}
-}
-
-// settle is what the first Commit does, or End in its place. before is the state
-// that they found.
-func (e *Exchange) settle(c *Controller, before uint32, h http.Header, status int) {
-	if before&stateAdopting != 0 {
-		e.awaitAdopted()
-	}
-	if status == http.StatusSwitchingProtocols {
-		e.leaveFlight() // the connection is no longer HTTP's to end
-		return
-	}
-	if e.request.Close {
-		e.clientClose(c, h)
-		return
-	}
-	if reason := e.decide(c, h, status); reason != 0 {
-		e.announce(c, h, reason)
-	}
-}
-
-// clientClose is the client's own word: Connection: close in its request, or
-// HTTP/1.0 without keep-alive. net/http closes then, and says so to HTTP/1.1.
-func (e *Exchange) clientClose(c *Controller, h http.Header) {
-	if e.conn == nil || e.conn.set(bitClientClose)&bitClientClose == 0 {
-		c.clientInitiated.Add(1)
-	}
-	if connectionHeader(h) != nil {
-		setClose(h)
-	}
-}
-
 // decide asks the rules in their order and returns the reason of the first that
 // wants the connection to end, 0 if none does.
 func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex {
+	reason, now := e.decideOwn(c, h, status)
+	if reason == 0 && c.rules&voluntary != 0 {
+		return e.decideVoluntary(c, now, e.state.Load())
+	}
+	return reason
+}
+
+// decideOwn asks the rules that no budget holds back. It returns the time as
+// well where it had to read the clock.
+func (e *Exchange) decideOwn(c *Controller, h http.Header, status int) (reason reasonIndex, now int64) {
 	mark, asked := e.marked()
 	if mark != 0 {
-		return mark
+		return mark, 0
 	}
-	var now int64
 	if c.rules&needsClock != 0 {
 		now = c.now()
 		if c.rules&hasFlag != 0 {
@@ -72,39 +30,32 @@ func (e *Exchange) decide(c *Controller, h http.Header, status int) reasonIndex 
 		}
 	}
 	if c.drainSince() != 0 && e.drains(c, now) {
-		return drainIndex
+		return drainIndex, now
 	}
 	if asked != 0 {
-		return asked
+		return asked, now
 	}
 	if left := connectionHeader(h); left != nil && wantsClose(left) {
-		return handlerIndex
+		return handlerIndex, now
 	}
-	var pattern string
 	if c.rules&needsRoute != 0 {
-		pattern = e.routePattern()
+		e.lookAtRoute(c)
 	}
-	if e.state.Load()&stateSensitive != 0 || c.rules&hasRoutes != 0 && c.sensitive(pattern, e.request) {
-		return routeIndex
+	state := e.state.Load()
+	if state&stateSensitive != 0 {
+		return routeIndex, now
 	}
-	if c.rules&hasMatch != 0 {
-		for i := range c.matches {
-			if m := &c.matches[i]; m.accepts(e.request, c.logger) {
-				return m.reason
-			}
-		}
+	if matched := matchedIn(state); matched != 0 {
+		return matched, now
 	}
 	if c.rules&hasStatus != 0 && c.statuses.has(status) {
-		return statusIndex
+		return statusIndex, now
 	}
-	if c.rules&voluntary != 0 {
-		return e.decideVoluntary(c, now, pattern)
-	}
-	return 0
+	return 0, now
 }
 
 // decideVoluntary asks the rules that Exempt keeps off and the budget caps.
-func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) reasonIndex {
+func (e *Exchange) decideVoluntary(c *Controller, now int64, state uint32) reasonIndex {
 	conn := e.conn
 	var reason reasonIndex
 	switch {
@@ -119,7 +70,7 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, pattern string) rea
 	default:
 		return 0
 	}
-	if c.rules&hasExempt != 0 && c.exempts(pattern, e.request) {
+	if exempted(state) {
 		return 0
 	}
 	if now == 0 {
@@ -177,94 +128,10 @@ func (e *Exchange) lot(c *Controller) shed.Lot {
 	return c.lots.Draw()
 }
 
+// marked returns what was decided or asked before.
 func (e *Exchange) marked() (mark, asked reasonIndex) {
 	if e.conn != nil {
 		return e.conn.marked()
 	}
-	return 0, reasonIndex(untrackedOf(e).asked.Load())
-}
-
-// announce marks the connection and tells the client.
-func (e *Exchange) announce(c *Controller, h http.Header, reason reasonIndex) {
-	if e.conn != nil {
-		if tell := e.conn.tell.Load(); tell != nil {
-			deleteConnection(h) // on HTTP/2 net/http would make a GOAWAY of it, the last one at once
-			e.conn.announce(*tell, reason, c.drainSince() != 0)
-			return
-		}
-	}
-	if e.request.ProtoMajor < 3 {
-		setClose(h)
-	} else {
-		deleteConnection(h) // RFC 9114 §4.2: it would make the response malformed
-	}
-	conn := e.conn
-	if conn == nil {
-		c.countUntrackedClose(reason, e.request)
-		return
-	}
-	if conn.setMark(reason) {
-		conn.countClose(reason)
-		conn.forgetLeaver()
-	}
-	// Where another exchange is under way, or none, this one was given up by a
-	// handler above it and its header goes nowhere: the mark makes the next
-	// response announce. A context that is done says only that it may have been
-	// given up: a client that has closed its own side may still read.
-	current := conn.current.Load()
-	if (current == nil || current == e) && conn.bits.Load()&bitActive != 0 {
-		bits := uint32(bitAnnounced)
-		if c.drainSince() != 0 {
-			bits |= bitAnnouncedDrain
-		}
-		if e.request.Context().Err() != nil {
-			bits |= bitGivenUp
-		}
-		conn.clear(bitGivenUp)
-		conn.set(bits)
-	}
-}
-
-// setClose makes the header exactly "Connection: close". net/http keeps the
-// connection open after any other spelling, and a second value would tell the
-// client something else (net/http compares the first value with "close").
-func setClose(h http.Header) {
-	deleteConnection(h)
-	h["Connection"] = []string{"close"}
-}
-
-func deleteConnection(h http.Header) {
-	for name := range h {
-		if len(name) == len("Connection") && strings.EqualFold(name, "Connection") {
-			delete(h, name)
-		}
-	}
-	delete(h, "Keep-Alive")
-}
-
-// connectionHeader returns what a handler left. A key that was not written
-// through the Header's methods may be in lower case.
-func connectionHeader(h http.Header) []string {
-	if len(h) == 0 {
-		return nil
-	}
-	if v := h["Connection"]; v != nil {
-		return v
-	}
-	return h["connection"]
-}
-
-// wantsClose reports whether the close option is among the values (RFC 9110
-// §7.6.1: a list, compared without regard to case).
-func wantsClose(values []string) bool {
-	for _, v := range values {
-		for v != "" {
-			var option string
-			option, v, _ = strings.Cut(v, ",")
-			if strings.EqualFold(strings.Trim(option, " \t"), "close") {
-				return true
-			}
-		}
-	}
-	return false
+	return 0, reasonIndex(e.more.scope.asked.Load())
 }

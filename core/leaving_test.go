@@ -21,19 +21,16 @@ func TestLeavingClosesWhenTheConnectionHasToGo(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		options []Option
+		reason  Reason
 		act     func(*Controller, *Connection)
 		after   time.Duration
 	}{
-		{"at once in a drain", nil, drain, 0},
-		{"at its own moment in a spread drain", []Option{DrainSpread(10 * time.Second)}, drain, 5 * time.Second},
-		{"when a response on the connection announces", nil, func(c *Controller, conn *Connection) {
-			r := requestOn(conn, "/")
-			r.ProtoMajor = 2
-			exchange(c, r, func(_ http.ResponseWriter, r *http.Request) { CloseAfter(r.Context(), ReasonHandler) })
-		}, 0},
-		{"when the connection is gone", nil, func(_ *Controller, conn *Connection) { conn.SetState(http.StateClosed) }, 0},
-		{"at its age", []Option{OnAge(time.Minute)}, wait, time.Minute},
-		{"when an outside flag goes up", []Option{flagAfter(3 * time.Second)}, wait, 3 * time.Second},
+		{"at once in a drain", nil, ReasonDrain, drain, 0},
+		{"at its own moment in a spread drain", []Option{DrainSpread(10 * time.Second)}, ReasonDrain, drain, 5 * time.Second},
+		{"when the server is shut down", nil, ReasonDrain, func(_ *Controller, conn *Connection) { conn.Leave() }, 0},
+		{"when the connection is gone", nil, "", func(_ *Controller, conn *Connection) { conn.SetState(http.StateClosed) }, 0},
+		{"at its age", []Option{OnAge(time.Minute)}, ReasonAge, wait, time.Minute},
+		{"when an outside flag goes up", []Option{flagAfter(3 * time.Second)}, ReasonDrain, wait, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,10 +38,14 @@ func TestLeavingClosesWhenTheConnectionHasToGo(t *testing.T) {
 				conn := openConnection(c)
 				conn.lot = 1 << 31
 				defer conn.SetState(http.StateClosed)
-				ctx := requestOn(conn, "/stream").Context()
+				ctx, end := stream(c, conn)
+				defer end()
 				leaving := Leaving(ctx)
 				if leaving != Leaving(ctx) {
-					t.Error("the connection has two channels")
+					t.Error("the stream has two channels")
+				}
+				if reason := LeavingReason(ctx); reason != "" {
+					t.Errorf("the reason is %q before it is closed", reason)
 				}
 				select {
 				case <-leaving:
@@ -58,8 +59,23 @@ func TestLeavingClosesWhenTheConnectionHasToGo(t *testing.T) {
 				if d := time.Since(start); d < test.after*9/10 || d > test.after*11/10+time.Second {
 					t.Errorf("closed after %v, want %v", d, test.after)
 				}
+				if reason := LeavingReason(ctx); reason != test.reason {
+					t.Errorf("the reason is %q, want %q", reason, test.reason)
+				}
 			})
 		})
+	}
+}
+
+// stream begins an exchange that is under way until end is called.
+func stream(c *Controller, conn *Connection) (ctx context.Context, end func()) {
+	r := requestOn(conn, "/stream")
+	ctx, cancel := context.WithCancel(r.Context())
+	r, e := c.Begin(r.WithContext(ctx))
+	e.Writer(newFakeWriter())
+	return r.Context(), func() {
+		e.End()
+		cancel()
 	}
 }
 
@@ -79,7 +95,9 @@ func TestResumeTakesBackWhatASpreadDrainHasNotReached(t *testing.T) {
 		c := newController(t, DrainSpread(10*time.Second))
 		conn := openConnection(c)
 		conn.lot = 1 << 31
-		leaving := Leaving(requestOn(conn, "/").Context())
+		ctx, end := stream(c, conn)
+		defer end()
+		leaving := Leaving(ctx)
 		c.Drain()
 		time.Sleep(time.Second)
 		c.Resume()
@@ -93,11 +111,93 @@ func TestResumeTakesBackWhatASpreadDrainHasNotReached(t *testing.T) {
 	})
 }
 
-func TestLeavingOnAMarkedConnectionIsClosedAlready(t *testing.T) {
+func TestAStreamDoesNotLeaveBecauseItsOwnResponseAnnounces(t *testing.T) {
+	for name, proto := range map[string]int{"HTTP/1": 1, "HTTP/2": 2} {
+		c := newController(t, OnRoutes("/events"))
+		conn := openConnection(c)
+		r := requestOn(conn, "/events")
+		r.ProtoMajor = proto
+		exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+			leaving := Leaving(r.Context())
+			w.(http.Flusher).Flush()
+			if reason, announced := Announced(r.Context()); !announced || reason != ReasonRoute {
+				t.Fatalf("%s: announced %v for %q", name, announced, reason)
+			}
+			select {
+			case <-leaving:
+				t.Errorf("%s: it is told to leave by its own header: %q", name, LeavingReason(r.Context()))
+			default:
+			}
+		})
+	}
+}
+
+func TestAStreamLeavesWhenAnotherOnesRuleEndsItsHTTP2Connection(t *testing.T) {
 	c := newController(t, OnRoutes("/login"))
 	conn := openConnection(c)
-	exchange(c, requestOn(conn, "/login"), nothing)
-	<-Leaving(requestOn(conn, "/").Context())
+	told := make(chan Reason, 1)
+	conn.AnnounceWith(func(reason Reason) { told <- reason })
+	on := func(target string) *http.Request {
+		r := requestOn(conn, target)
+		r.ProtoMajor = 2
+		return r
+	}
+	exchange(c, on("/events"), func(_ http.ResponseWriter, r *http.Request) {
+		leaving := Leaving(r.Context())
+		exchange(c, on("/login"), nothing)
+		if reason := <-told; reason != ReasonRoute {
+			t.Errorf("the client was told %q", reason)
+		}
+		<-leaving
+		if reason := LeavingReason(r.Context()); reason != ReasonRoute {
+			t.Errorf("it left for %q", reason)
+		}
+	})
+}
+
+func TestALaterStreamOfAConnectionHasAChannelOfItsOwn(t *testing.T) {
+	for name, proto := range map[string]int{"HTTP/1": 1, "HTTP/2": 2} {
+		c := newController(t)
+		conn := openConnection(c)
+		for range 2 {
+			r := requestOn(conn, "/")
+			r.ProtoMajor = proto
+			exchange(c, r, func(_ http.ResponseWriter, r *http.Request) {
+				leaving := Leaving(r.Context())
+				select {
+				case <-leaving:
+					t.Errorf("%s: closed from the start", name)
+				default:
+				}
+				c.Drain()
+				<-leaving
+				c.Resume()
+			})
+		}
+	}
+}
+
+func TestAgeAsksExemptAndTheBudgetBeforeAStreamHasToLeave(t *testing.T) {
+	for name, options := range map[string][]Option{
+		"Exempt": {Exempt("/stream")},
+		"Budget": {Budget(1e-9, 1)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newController(t, append(options, OnAge(time.Minute))...)
+			if name == "Budget" {
+				c.budget.Take(c.now())
+			}
+			ctx, end := stream(c, openConnection(c))
+			defer end()
+			leaving := Leaving(ctx)
+			time.Sleep(time.Hour)
+			select {
+			case <-leaving:
+				t.Errorf("%s: it had to leave for %q", name, LeavingReason(ctx))
+			default:
+			}
+		})
+	}
 }
 
 func TestLeavingWithoutARecordEndsWithItsExchange(t *testing.T) {
@@ -123,7 +223,9 @@ func TestNothingPollsAFlagOnceTheLastLeavingChannelIsClosed(t *testing.T) {
 		var reads atomic.Int32
 		c := newController(t, DrainWhen(func() bool { reads.Add(1); return false }))
 		conn := openConnection(c)
-		Leaving(requestOn(conn, "/").Context())
+		ctx, end := stream(c, conn)
+		defer end()
+		Leaving(ctx)
 		time.Sleep(time.Minute + 500*time.Millisecond) // between two readings
 		before := reads.Load()
 		if before < 50 {

@@ -24,7 +24,7 @@ const (
 )
 
 // reasonIndex is a Reason as it is stored on a connection: one plus its place in
-// Controller.reasons, so that zero is none. It fits in a byte.
+// Controller.reasons, so that zero is none. It fits in seven bits.
 type reasonIndex uint32
 
 const (
@@ -39,7 +39,7 @@ const (
 	excessIndex
 )
 
-const maxReasons = 0xff
+const maxReasons = 0x7f
 
 var builtinReasons = []Reason{
 	ReasonDrain, ReasonHandler, ReasonRoute, ReasonClient,

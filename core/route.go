@@ -1,6 +1,10 @@
 package core
 
-import "runtime"
+import (
+	"net/http"
+
+	"github.com/politeclose/politeclose/core/internal/pattern"
+)
 
 // Route tells the pattern under which a router has registered what serves a
 // request, in the router's own syntax. The method has the name that echo gave it,
@@ -11,18 +15,16 @@ type routeFunc func() string
 
 func (f routeFunc) Path() string { return f() }
 
-type knownRoute string
-
-func (r knownRoute) Path() string { return string(r) }
-
 // SetRoute gives the router's own pattern of the route that serves the request,
-// which [OnRoutes] and [Exempt] match. It is asked at most once, at the commit
-// point, and only where there is such a rule; a nested exchange is asked no
-// later than its End, because routers recycle their contexts. Without SetRoute
-// the request's Pattern field is used, which http.ServeMux sets.
+// which [OnRoutes] and [Exempt] match. It is asked at most once, on the goroutine
+// that serves the request, at the first write through [Exchange.Writer] or at
+// End, and only where there is such a rule. Without SetRoute the request's
+// Pattern field is used, which http.ServeMux sets on the request that it gets: a
+// handler in between that copies the request, as http.StripPrefix does, hides it.
 //
-// An empty pattern means that no route was found. The innermost exchange wins.
-// A nil function changes nothing.
+// An empty pattern means that no route was found. All routes that an exchange
+// and its parts give count for OnRoutes; for Exempt it is the innermost one of
+// those that write its response. A nil function changes nothing.
 func (e *Exchange) SetRoute(pattern func() string) {
 	if pattern != nil {
 		e.UseRoute(routeFunc(pattern))
@@ -32,64 +34,68 @@ func (e *Exchange) SetRoute(pattern func() string) {
 // UseRoute is [Exchange.SetRoute] for a router whose own context knows the
 // pattern. It spares the allocation of a function. A nil Route changes nothing.
 func (e *Exchange) UseRoute(route Route) {
-	if route == nil {
+	if route == nil || e.kind == noKind {
 		return
 	}
-	e.route = route
-	if owner := e.owner(); owner != nil {
-		owner.adopt((*nestedRoute)(e))
+	if e.more == nil {
+		e.more = new(more)
+	}
+	e.more.route = route
+}
+
+// ReportRoute asks the route now instead of at the first write: for a router
+// that has found it before it calls its middleware, and whose writer w is not one
+// of [Exchange.Writer]. It does nothing where the exchange decides itself, which
+// is asked at its commit point.
+func (e *Exchange) ReportRoute(w http.ResponseWriter) {
+	if e.kind == partKind {
+		e.lookWhere(w)
+		e.report()
 	}
 }
 
-// nestedRoute is the route of a nested exchange. Once that was given up, its
-// router goes on with a context of its own that nobody else may look at.
-type nestedRoute Exchange
+func (e *Exchange) sensitive() bool { return e.state.Load()&stateSensitive != 0 }
 
-func (n *nestedRoute) Path() string {
-	if n.request.Context().Err() != nil {
-		return ""
-	}
-	return n.route.Path()
-}
-
-// adopt takes the route of a nested exchange, which may be on another goroutine
-// than the commit: below http.TimeoutHandler. The lock is a bit of the state, which
-// costs nothing where nothing is nested.
-func (e *Exchange) adopt(route Route) {
-	for {
-		state := e.state.Load()
-		if state&stateCommitted != 0 {
-			return
-		}
-		if state&stateAdopting == 0 && e.state.CompareAndSwap(state, state|stateAdopting) {
-			break
-		}
-		runtime.Gosched()
-	}
-	e.route = route
-	e.state.And(^uint32(stateAdopting))
-}
-
-// awaitAdopted waits for who is just handing a route on.
-func (e *Exchange) awaitAdopted() {
-	for e.state.Load()&stateAdopting != 0 {
-		runtime.Gosched()
-	}
-}
-
-// freezeRoute asks for the route that a nested exchange gave while that still can
-// be answered.
-func (e *Exchange) freezeRoute(c *Controller, nested *Exchange) {
-	if e.route != nil && nested.route != nil && e.state.Load()&stateCommitted == 0 && c.rules&needsRoute != 0 {
-		e.adopt(knownRoute(e.route.Path()))
-	}
-}
-
-// routePattern returns the router's pattern of the route that serves the request.
-// It is for an exchange that has committed: from then on nothing is adopted.
+// routePattern returns the router's pattern of the route that serves the
+// request. The request is the handler's, but http.ServeMux has no other place.
 func (e *Exchange) routePattern() string {
-	if e.route != nil {
-		return e.route.Path()
+	if e.more != nil && e.more.route != nil {
+		return e.more.route.Path()
 	}
 	return e.request.Pattern
+}
+
+// routeRequest is what patterns ask beside the route.
+func (e *Exchange) routeRequest() pattern.Request {
+	if e.more != nil && e.more.method != "" {
+		return pattern.Request{Method: e.more.method, Host: e.more.host}
+	}
+	return pattern.Request{Method: e.request.Method, Host: e.request.Host}
+}
+
+// lookAtRoute asks for the exchange's own route and notes which rules it meets.
+func (e *Exchange) lookAtRoute(c *Controller) {
+	if e.state.Load()&stateRouted != 0 {
+		return // a part has given it
+	}
+	route := e.routePattern()
+	if route == "" {
+		return
+	}
+	bits, asked := uint32(stateRouted), e.routeRequest()
+	if c.rules&hasRoutes != 0 && !e.sensitive() && c.routes.LooseRoute(route, asked) {
+		bits |= stateSensitive
+	}
+	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, asked) {
+		bits |= stateExemptRoute
+	}
+	e.state.Or(bits)
+}
+
+// exempted asks the route, or the path where the router gave none.
+func exempted(state uint32) bool {
+	if state&stateRouted != 0 {
+		return state&stateExemptRoute != 0
+	}
+	return state&stateExemptPath != 0
 }

@@ -77,21 +77,6 @@ func misses(s *pattern.Set, r *http.Request) bool {
 	return r.URL != nil && r.URL.RawPath == "" && s.Misses(r.URL.Path)
 }
 
-// sensitive asks both views, the route and the path: one that does not see the
-// pattern must not keep the other from it.
-func (c *config) sensitive(route string, r *http.Request) bool {
-	return route != "" && c.routes.LooseRoute(route, requestOf(r)) || c.sensitivePath(r)
-}
-
-// exempts asks about the path only where the router gave no route, so as not to
-// exempt too much.
-func (c *config) exempts(route string, r *http.Request) bool {
-	if route != "" {
-		return c.exempt.ExactRoute(route, requestOf(r))
-	}
-	return c.exemptPath(r)
-}
-
 // patternStats returns nil where there are no patterns.
 func (c *config) patternStats() (stats []PatternStat) {
 	for _, rule := range []struct {

@@ -11,27 +11,39 @@ import (
 // WriteString, ReadFrom, Flush, FlushError; at End where there was none of them.
 // It has exactly the optional interfaces of w, and Unwrap.
 //
-// A 1xx goes out without a Connection field, whatever the handler put there (RFC
-// 9113 §8.2.2 forbids it on HTTP/2). A hijacked connection is not announced.
+// The announcement is in w's header map only while net/http's own writer takes
+// its copy; then the map has again what the handler had put there. A 1xx goes out
+// without a Connection field, whatever the handler put there (RFC 9113 §8.2.2
+// forbids it on HTTP/2). A hijacked connection is not announced.
 //
-// It must be called at most once. On a nested exchange it returns w itself. For
-// net/http's own writers it does not allocate.
+// It must be called at most once. Where the exchange is part of another one, the
+// writer only asks for the route before that one commits. For net/http's own
+// writers it does not allocate.
 func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
-	c := e.controller()
-	if c == nil || e.owner() != nil {
+	switch e.kind {
+	case noKind:
 		return w
+	case partKind:
+		return e.partWriter(w)
 	}
 	if _, ok := w.(unwrapper); ok {
-		if outer := c.exchangeOf(w); outer != nil {
-			e.nestIn(c, outer)
-			return w
+		if owner := e.controller().exchangeBelow(w); owner != nil {
+			e.joins(owner)
+			return e.partWriter(w)
 		}
 	}
+	return e.wrap(w)
+}
+
+// wrap returns a writer around w that calls e first.
+func (e *Exchange) wrap(w http.ResponseWriter) http.ResponseWriter {
 	e.below = w
-	if _, ok := w.(http1Shape); ok && !canPush(w) {
+	switch shapeOf(w) {
+	case http1Shaped:
+		e.place = max(e.place, aboveOwn)
 		return http1Writer{(*anyWriter)(e)}
-	}
-	if _, ok := w.(http2Shape); ok && !canHijackOrReadFrom(w) {
+	case http2Shaped:
+		e.place = max(e.place, aboveOwn)
 		return http2Writer{(*anyWriter)(e)}
 	}
 	return e.wrapOdd(w)
@@ -63,6 +75,24 @@ type (
 	}
 )
 
+type shape uint8
+
+const (
+	oddShaped shape = iota
+	http1Shaped
+	http2Shaped
+)
+
+func shapeOf(w http.ResponseWriter) shape {
+	if _, ok := w.(http1Shape); ok && !canPush(w) {
+		return http1Shaped
+	}
+	if _, ok := w.(http2Shape); ok && !canHijackOrReadFrom(w) {
+		return http2Shaped
+	}
+	return oddShaped
+}
+
 func canPush(w http.ResponseWriter) bool {
 	_, ok := w.(http.Pusher)
 	return ok
@@ -76,10 +106,9 @@ func canHijackOrReadFrom(w http.ResponseWriter) bool {
 	return ok
 }
 
-// exchangeOf finds the Controller's own writer below w: a nested exchange whose
-// request did not tell, because a middleware in between copied its headers on
-// HTTP/2.
-func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
+// exchangeBelow finds the exchange of the Controller that decides about what is
+// written to w, nil where there is none.
+func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 	for {
 		var e *Exchange
 		switch t := w.(type) {
@@ -93,29 +122,9 @@ func (c *Controller) exchangeOf(w http.ResponseWriter) *Exchange {
 		default:
 			return nil
 		}
-		if e.controller() == c {
+		if e.controller() == c && e.kind != partKind {
 			return e
 		}
 		w = e.below
-	}
-}
-
-// nestIn makes an exchange that had begun on its own a nested one.
-func (e *Exchange) nestIn(c *Controller, outer *Exchange) {
-	c.shard(e.conn).begun.Add(^uint64(0))
-	if e.conn != nil {
-		if c.rules&hasRequestCount != 0 {
-			e.conn.requests.Add(^uint32(0))
-		}
-		e.conn.end(e)
-	} else {
-		c.untracked.Add(^uint64(0))
-	}
-	e.conn, e.more = nil, &more{ctl: c, owner: outer}
-	if e.route != nil {
-		outer.adopt((*nestedRoute)(e))
-	}
-	if e.state.Load()&stateSensitive != 0 {
-		outer.Sensitive()
 	}
 }

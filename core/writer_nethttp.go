@@ -10,48 +10,139 @@ import (
 
 // anyWriter is what net/http's two writers have in common. It is the Exchange
 // itself, so that it costs no allocation. Its type assertions hold because
-// Exchange.Writer made them before.
+// shapeOf made them before.
 type anyWriter Exchange
 
 func (w *anyWriter) exchange() *Exchange { return (*Exchange)(w) }
 
 func (w *anyWriter) Unwrap() http.ResponseWriter { return w.below }
 
-func (w *anyWriter) Header() http.Header { return w.below.Header() }
-
-// commit is for the first byte or flush of a response without WriteHeader.
-func (w *anyWriter) commit() {
-	if w.state.Load()&stateCommitted == 0 {
-		w.exchange().Commit(w.Header(), http.StatusOK)
+func (w *anyWriter) Header() http.Header {
+	if w.state.Load()&stateUntouched != 0 {
+		w.state.And(^uint32(stateUntouched))
 	}
+	return w.below.Header()
 }
 
 func (w *anyWriter) WriteHeader(status int) {
-	if status < 200 && status != http.StatusSwitchingProtocols {
+	e := w.exchange()
+	switch {
+	case e.kind == partKind:
+		if !informational(status) {
+			e.report()
+		}
+		w.below.WriteHeader(status)
+	case informational(status):
 		withoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
+	default:
+		e.writeHeader(status)
+	}
+}
+
+// writeHeader is the commit point of a handler that names the status.
+func (e *Exchange) writeHeader(status int) {
+	before := e.state.Or(stateCommitted)
+	if before&stateCommitted != 0 {
+		if e.place == atTheEntry && e.kind == ownKind {
+			e.logSuperfluous(before)
+			return
+		}
+		e.below.WriteHeader(status)
 		return
 	}
-	w.exchange().Commit(w.Header(), status)
-	w.below.WriteHeader(status)
+	o := e.conclude(before, e.touched(before), status)
+	e.below.WriteHeader(status)
+	if e.place != somewhere {
+		o.takeBack()
+	}
+	if before&stateEnded != 0 {
+		e.tell() // a postponed response
+	}
+}
+
+// write is for the n bytes of the body that come next, or for a flush. The first
+// one is the commit point of a handler that names no status.
+func (w *anyWriter) write(n int) {
+	e := w.exchange()
+	state := e.state.Load()
+	if state&stateCommitted == 0 {
+		if e.kind == partKind {
+			e.state.Or(stateCommitted)
+			e.report()
+			return
+		}
+		e.commitImplicitly()
+		state = e.state.Load()
+	}
+	if decidedIn(state) != 0 && state&stateTold == 0 {
+		e.writes(n)
+	}
+}
+
+// commitImplicitly is the commit point of a handler that names no status. net/http
+// writes the header at its next step unless there is something to announce, which
+// must not stay in the map for so long.
+func (e *Exchange) commitImplicitly() {
+	before := e.state.Or(stateCommitted)
+	if before&stateCommitted != 0 {
+		return
+	}
+	o := e.conclude(before, e.touched(before), http.StatusOK)
+	if o.header != nil && e.place != somewhere {
+		e.below.WriteHeader(http.StatusOK)
+		o.takeBack()
+	}
+	if before&stateEnded != 0 {
+		e.tell() // a postponed response
+	}
+}
+
+// touched returns the header map, nil where nobody has asked for it.
+func (e *Exchange) touched(state uint32) http.Header {
+	if state&stateUntouched != 0 {
+		return nil
+	}
+	return e.below.Header()
+}
+
+// flushing is in the place of a number of bytes: nothing is held back.
+const flushing = 1 << 20
+
+// over reports whether the handler has returned from the entry. net/http has
+// given the response's buffers to another one by then.
+func (w *anyWriter) over() bool {
+	return w.place == atTheEntry && w.state.Load()&stateEnded != 0
 }
 
 func (w *anyWriter) Write(p []byte) (int, error) {
-	w.commit()
+	if w.over() {
+		return 0, http.ErrHandlerTimeout
+	}
+	w.write(len(p))
 	return w.below.Write(p)
 }
 
 func (w *anyWriter) WriteString(s string) (int, error) {
-	w.commit()
+	if w.over() {
+		return 0, http.ErrHandlerTimeout
+	}
+	w.write(len(s))
 	return w.below.(io.StringWriter).WriteString(s)
 }
 
 func (w *anyWriter) Flush() {
-	w.commit()
+	if w.over() {
+		return
+	}
+	w.write(flushing)
 	w.below.(http.Flusher).Flush()
 }
 
 func (w *anyWriter) FlushError() error {
-	w.commit()
+	if w.over() {
+		return http.ErrHandlerTimeout
+	}
+	w.write(flushing)
 	return w.below.(anyShape).FlushError()
 }
 
@@ -75,14 +166,17 @@ func (w *anyWriter) EnableFullDuplex() error {
 type http1Writer struct{ *anyWriter }
 
 func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
-	w.commit()
+	if w.over() {
+		return 0, http.ErrHandlerTimeout
+	}
+	w.write(flushing)
 	return w.below.(io.ReaderFrom).ReadFrom(src)
 }
 
 func (w http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.below.(http.Hijacker).Hijack()
 	if err == nil {
-		w.exchange().hijacked()
+		w.exchange().hijack()
 	}
 	return conn, rw, err
 }
@@ -94,18 +188,11 @@ func (w http2Writer) Push(target string, opts *http.PushOptions) error {
 	return w.below.(http.Pusher).Push(target, opts)
 }
 
-// hijacked takes the exchange out of HTTP: nothing is announced any more.
-func (e *Exchange) hijacked() {
-	e.add(stateCommitted)
-	e.leaveFlight()
-}
-
-// withoutConnection hides a handler's Connection field from a 1xx response.
-func withoutConnection(h http.Header, write func()) {
-	left, ok := h["Connection"]
-	if ok {
-		delete(h, "Connection")
-		defer func() { h["Connection"] = left }()
+// hijack takes the exchange out of HTTP: nothing is announced any more.
+func (e *Exchange) hijack() {
+	if e.kind == partKind {
+		return // its owner's writer says so as well
 	}
-	write()
+	e.state.Or(stateCommitted | stateHijacked)
+	e.leaveFlight()
 }

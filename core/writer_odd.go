@@ -20,13 +20,13 @@ func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
 		Flush:       func(httpsnoop.FlushFunc) httpsnoop.FlushFunc { return own.Flush },
 		FlushError: func(flush httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
 			return func() error {
-				own.commit()
+				own.write(flushing)
 				return flush()
 			}
 		},
 		ReadFrom: func(readFrom httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
 			return func(src io.Reader) (int64, error) {
-				own.commit()
+				own.write(flushing)
 				return readFrom(src)
 			}
 		},
@@ -34,7 +34,7 @@ func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
 			return func() (net.Conn, *bufio.ReadWriter, error) {
 				conn, rw, err := hijack()
 				if err == nil {
-					e.hijacked()
+					e.hijack()
 				}
 				return conn, rw, err
 			}

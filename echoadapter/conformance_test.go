@@ -17,7 +17,6 @@ import (
 var framework = conformance.Framework{
 	New:       newEcho,
 	Parameter: ":id",
-	LateHints: []conformance.Layer{conformance.Gzip},
 }
 
 func TestConformance(t *testing.T) { conformance.Run(t, framework) }

@@ -92,14 +92,14 @@ func TestAnErrorHandlerOfTheUsersOwnIsSeenWithItsStatus(t *testing.T) {
 }
 
 // middleware.Timeout answers on echo's behalf, past what stands below it.
-func TestTheDeprecatedTimeoutAboveAnswersPastUs(t *testing.T) {
+func TestTheDeprecatedTimeoutAboveDoesNotAnswerPastTheEntry(t *testing.T) {
 	for name, test := range map[string]struct {
 		path   string
 		status int
 		closes bool
 	}{
 		"in time":  {"/", http.StatusOK, true},
-		"too late": {"/late", http.StatusServiceUnavailable, false},
+		"too late": {"/late", http.StatusServiceUnavailable, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl := servertest.NewController(t)

@@ -18,10 +18,9 @@ import (
 func init() { gin.SetMode(gin.ReleaseMode) }
 
 var framework = conformance.Framework{
-	New:            newEngine,
-	Parameter:      ":id",
-	PastMiddleware: []string{"the router's own redirect"},
-	WritesHeader:   true,
+	New:          newEngine,
+	Parameter:    ":id",
+	WritesHeader: true,
 }
 
 func TestConformance(t *testing.T) { conformance.Run(t, framework) }

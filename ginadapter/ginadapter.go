@@ -66,6 +66,11 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		}
 		exchange.UseRoute((*route)(c))
 		c.Request = r
+		if !exchange.Decides() {
+			exchange.ReportRoute(c.Writer) // gin has found it already
+			exchange.End()
+			return
+		}
 		// The writer stays when the middleware returns: gin writes the body of
 		// its 404 through it, and Recovery above us its 500.
 		w := &writer{c.Writer, exchange}

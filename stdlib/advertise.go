@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -16,8 +15,11 @@ import (
 // close. A margin of 1 s is usual. A server without an idle timeout has nothing to
 // advertise, which is an error, and so is a margin that leaves less than 1 s.
 //
-// It wraps srv.Handler, once: every Serve of one server has to be given the same
-// margin, and it is an error otherwise. HTTP/2 has no such field.
+// It is left out where net/http may close the connection by its own word: behind
+// a request whose body is longer than 256 KB, of unknown length, or not yet sent
+// because the client waits for a 100 Continue, and on HTTP/1.0. Every Serve of
+// one server has to be given the same margin, and it is an error otherwise. HTTP/2
+// has no such field.
 func AdvertiseKeepAlive(margin time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if margin <= 0 {
@@ -46,38 +48,18 @@ func (c *serveConfig) keepAliveTimeout(srv *http.Server) (seconds int, err error
 	return 0, fmt.Errorf("AdvertiseKeepAlive: a margin of %v does not fit; of the server's idle timeout of %v it must leave 1s or more", c.keepAliveMargin, idle)
 }
 
-// advertised is what a server advertises. The first Serve decides: from then on
-// requests may be reading srv.Handler.
-type advertised struct {
-	mu      sync.Mutex
-	decided bool
-	seconds int
-}
-
-func (a *advertised) set(srv *http.Server, seconds int) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.decided && a.seconds != seconds:
-		return fmt.Errorf("AdvertiseKeepAlive: a timeout of %d s is not allowed here; another Serve of this server advertises %d s (0 = nothing), and all have to do the same", seconds, a.seconds)
-	case !a.decided && seconds > 0:
-		srv.Handler = advertise(srv.Handler, seconds)
+// advertise makes the server advertise the timeout, 0 for nothing. The first
+// Serve decides for all.
+func (t *tracker) advertise(seconds int) error {
+	t.entering.Lock()
+	defer t.entering.Unlock()
+	if t.advertised && t.keepAliveSeconds != seconds {
+		return fmt.Errorf("AdvertiseKeepAlive: a timeout of %d s is not allowed here; another Serve of this server advertises %d s (0 = nothing), and all have to do the same", seconds, t.keepAliveSeconds)
 	}
-	a.decided, a.seconds = true, seconds
+	t.advertised, t.keepAliveSeconds = true, seconds
+	if seconds > 0 {
+		t.keepAlive = "timeout=" + strconv.Itoa(seconds)
+	}
+	t.entry.Advertise(t.keepAlive)
 	return nil
-}
-
-// advertise sets the field before the handler. An announcement takes it away
-// again.
-func advertise(next http.Handler, seconds int) http.Handler {
-	if next == nil {
-		next = http.DefaultServeMux
-	}
-	value := []string{"timeout=" + strconv.Itoa(seconds)}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 && !r.Close {
-			w.Header()["Keep-Alive"] = value
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -49,10 +49,9 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 		opts []core.Option
 		then func(*core.Controller)
 	}{
-		"the announcement of its own header": {opts: []core.Option{core.OnMatch(core.ReasonClient, anyRequest)}},
-		"its age":                            {opts: []core.Option{core.OnAge(50 * time.Millisecond)}},
-		"a spread drain":                     {opts: []core.Option{core.DrainSpread(50 * time.Millisecond)}, then: (*core.Controller).Drain},
-		"a flag":                             {opts: []core.Option{flagUpSoon()}},
+		"its age":        {opts: []core.Option{core.OnAge(50 * time.Millisecond)}},
+		"a spread drain": {opts: []core.Option{core.DrainSpread(50 * time.Millisecond)}, then: (*core.Controller).Drain},
+		"a flag":         {opts: []core.Option{flagUpSoon()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl := newController(t, c.opts...)

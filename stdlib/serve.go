@@ -60,7 +60,7 @@ func (c *serveConfig) serve(ctx context.Context, srv *http.Server, ctl *core.Con
 	if err != nil {
 		return Report{}, err
 	}
-	if err := t.advertised.set(srv, c.keepAliveSeconds); err != nil {
+	if err := t.advertise(c.keepAliveSeconds); err != nil {
 		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 	}
 	arrived := make(chan os.Signal, 2)

@@ -49,80 +49,26 @@ func timeoutAbove(ctl *core.Controller, app http.Handler) http.Handler {
 	})
 }
 
-func TestTimeoutHandlerAboveTheMiddleware(t *testing.T) {
-	serveApp := func(t *testing.T, ctl *core.Controller, app http.Handler, opts ...stdlib.ServeOption) *running {
-		t.Helper()
-		return serveOn(t, listen(t), ctl, newServer(timeoutAbove(ctl, app)), opts...)
-	}
-	giveUp := func(t *testing.T, client *clienttest.Conn, path string) {
-		t.Helper()
-		r := client.Get(path)
-		if r.Status != http.StatusServiceUnavailable || r.Connection != nil {
-			t.Errorf("the slow request was answered with %d and Connection %q", r.Status, r.Connection)
-		}
-	}
-
-	t.Run("a handler in time announces", func(t *testing.T) {
-		ctl := newController(t)
-		s := serveApp(t, ctl, newSlowApp())
-		client := clienttest.Dial(t, s.address)
-		client.ExpectKept(get(t, client, "/"))
-		ctl.Drain()
-		client.ExpectClosed(get(t, client, "/"))
-	})
-	t.Run("one that commits after it was given up makes the next response announce", func(t *testing.T) {
-		ctl, app := newController(t), newSlowApp()
-		s := serveApp(t, ctl, app)
-		client := clienttest.Dial(t, s.address)
-		ctl.Drain()
-		giveUp(t, client, "/slow")
-		client.ExpectOpen()
-		close(app.release)
-		clienttest.Receive(t, "the end of the handler", app.left)
-		client.ExpectOpen()
-		client.ExpectClosed(get(t, client, "/"))
-		expectOneClose(t, ctl, core.ReasonDrain)
-	})
-	t.Run("one that is still running does not keep the next response from announcing", func(t *testing.T) {
-		ctl, app := newController(t), newSlowApp()
-		s := serveApp(t, ctl, app)
-		defer close(app.release)
-		client := clienttest.Dial(t, s.address)
-		giveUp(t, client, "/slow")
-		client.ExpectKept(get(t, client, "/"))
-		ctl.Drain()
-		client.ExpectClosed(get(t, client, "/"))
-	})
-	t.Run("one that commits after it was given up does not hold up the drain", func(t *testing.T) {
-		ctl, app := newController(t), newSlowApp()
-		s := serveApp(t, ctl, app, stdlib.IdleGrace(100*time.Millisecond), stdlib.DrainTimeout(2*clienttest.Patience))
-		client := clienttest.Dial(t, s.address)
-		giveUp(t, client, "/slow")
-		s.drain()
-		s.listenerIsClosed()
-		close(app.release)
-		clienttest.Receive(t, "the end of the handler", app.left)
-		if report := s.mustEnd(); report.ClosedIdle != 1 || report.Forced != 0 {
-			t.Errorf("the report is %+v; want one connection closed idle", report)
-		}
-		client.ExpectEnd()
-	})
-}
-
-func TestAnAnnouncementThatWasGivenUpIsNotCounted(t *testing.T) {
+func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
 	ctl, app := newController(t), newSlowApp()
-	s := serveOn(t, listen(t), ctl, newServer(timeoutAbove(ctl, app)), stdlib.IdleGrace(100*time.Millisecond))
-	client := clienttest.Dial(t, s.address)
+	s := serveOn(t, listen(t), ctl, newServer(timeoutAbove(ctl, app)))
+	patient, hurried := clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)
+	patient.ExpectKept(get(t, patient, "/"))
 	ctl.Drain()
-	if r := client.Get("/begun"); r.Status != http.StatusServiceUnavailable || r.Connection != nil {
-		t.Errorf("the request was answered with %d and Connection %q", r.Status, r.Connection)
+	r := hurried.Get("/slow")
+	if r.Status != http.StatusServiceUnavailable {
+		t.Errorf("the slow request was answered with %d", r.Status)
 	}
-	client.ExpectOpen()
+	hurried.ExpectClosed(r)
+	patient.ExpectClosed(get(t, patient, "/"))
 	close(app.release)
 	clienttest.Receive(t, "the end of the handler", app.left)
 	s.drain()
-	if report := s.mustEnd(); report.Announced != 0 || report.ClosedIdle != 1 {
-		t.Errorf("the report is %+v; want no connection announced and one closed idle", report)
+	if report := s.mustEnd(); report.Announced != 2 || report.Forced != 0 {
+		t.Errorf("the report is %+v", report)
+	}
+	if stats := ctl.Stats(); stats.InFlight != 0 || stats.Closes[core.ReasonDrain] != 2 {
+		t.Errorf("the statistics are %+v", stats)
 	}
 }
 

@@ -14,11 +14,19 @@ import (
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
-// Track makes srv report its connections to ctl. It must be called before the
-// server serves; [Serve] does it. It sets srv.ConnContext and srv.ConnState to
-// functions that call the ones that were there; assigning them afterwards without
-// calling these undoes the tracking. Tracking a server twice with one Controller
-// does nothing; with another one, and with nil arguments, it is an error.
+// Track makes srv report its connections to ctl and puts a handler of ours in
+// front of srv.Handler, which decides about every response; no middleware is
+// needed then. It must be called before the server serves; [Serve] does it.
+//
+// srv.Handler is no longer the value that was put there. One that is assigned
+// afterwards, before the server serves, gets our handler in front of it when it
+// does. srv.DisableGeneralOptionsHandler is set, and OPTIONS * answered in
+// net/http's place, if it was not set before.
+//
+// It sets srv.ConnContext, srv.ConnState and srv.BaseContext to functions that
+// call the ones that were there; assigning them afterwards without calling these
+// undoes the tracking. Tracking a server twice with one Controller does nothing;
+// with another one, and with nil arguments, it is an error.
 //
 // Without [Listener] everything works but two things: a close may destroy the
 // last response if the client had sent more (RFC 9112 §9.6), and a hijacked
@@ -77,6 +85,17 @@ func (t *tracker) install(srv *http.Server) error {
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
 		t.setState(c, state, connState)
 	}
+	baseContext := srv.BaseContext
+	srv.BaseContext = func(l net.Listener) context.Context {
+		t.enter(srv)
+		if baseContext != nil {
+			return baseContext(l)
+		}
+		return context.Background()
+	}
+	t.answersOptions = !srv.DisableGeneralOptionsHandler
+	srv.DisableGeneralOptionsHandler = true
+	t.enter(srv)
 	srv.RegisterOnShutdown(t.onShutdown)
 	return goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
 		r := t.find(c.Conn)

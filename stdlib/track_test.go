@@ -64,7 +64,7 @@ func TestTheUsersHooksAreCalledToo(t *testing.T) {
 		client.ExpectClosed(get(t, client, "/"))
 		client.Close()
 		clienttest.Eventually(t, "the states are those of net/http",
-			seen.are("new", "active", "idle", "active", "idle", "active", "closed"))
+			seen.are("new", "active", "idle", "active", "closed"))
 		s.drain()
 		s.mustEnd()
 		if contexts != 1 {
@@ -221,7 +221,7 @@ func TestAConnectionThatCanNotBeLookedUpIsServedUntracked(t *testing.T) {
 	ctl := newController(t)
 	s := serveOn(t, valueListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), stdlib.DrainTimeout(far))
 	client := clienttest.Dial(t, s.address)
-	client.ExpectKept(get(t, client, "/"))
+	get(t, client, "/")
 	if stats := ctl.Stats(); stats.Open != 0 || stats.Untracked != 1 {
 		t.Errorf("the statistics are %+v", stats)
 	}

@@ -19,7 +19,13 @@ type tracker struct {
 
 	installed  sync.Once
 	installErr error // of installed
-	advertised advertised
+
+	entering         sync.Mutex // the fields up to the next blank line
+	entry            *core.Entry
+	answersOptions   bool // the server was to answer OPTIONS * by itself
+	advertised       bool
+	keepAliveSeconds int
+	keepAlive        string // the field's value
 
 	shutDown         atomic.Bool // by a drain of ours
 	shutDownByOthers atomic.Bool

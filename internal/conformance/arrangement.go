@@ -14,13 +14,8 @@ type arrangement struct {
 	name   string
 	layer  Layer
 	around func(*core.Controller, http.Handler) http.Handler // the engine
-	// overtakes says that around answers in the engine's place.
-	overtakes bool
-	// complete says that around sees every response.
-	complete bool
-	// lateHints says that around takes a 103 for the response and sends it with
-	// the header of the whole, as http.TimeoutHandler does.
-	lateHints  bool
+	// hurries says that around answers in the engine's place.
+	hurries    bool
 	placements []Placement
 }
 
@@ -30,9 +25,9 @@ var arrangements = []arrangement{
 	{name: "with gzip", layer: Gzip, placements: everywhere},
 	{name: "with a timeout", layer: Timeout, placements: everywhere},
 	{name: "with a timeout that fires", layer: Hurry, placements: everywhere},
-	{name: "below http.TimeoutHandler", around: timeoutHandler, lateHints: true, placements: []Placement{Outermost}},
-	{name: "below http.TimeoutHandler that fires", around: overtaking, overtakes: true, placements: []Placement{Outermost}},
-	{name: "below stdlib.Middleware", around: stdlibMiddleware, complete: true, placements: []Placement{Outermost}},
+	{name: "below http.TimeoutHandler", around: timeoutHandler, placements: []Placement{Outermost}},
+	{name: "below http.TimeoutHandler that fires", around: overtaking, hurries: true, placements: []Placement{Outermost}},
+	{name: "below stdlib.Middleware", around: stdlibMiddleware, placements: []Placement{Outermost}},
 }
 
 var everywhere = []Placement{Outermost, Innermost, Twice}
@@ -52,7 +47,7 @@ func stdlibMiddleware(ctl *core.Controller, h http.Handler) http.Handler {
 	return stdlib.Middleware(ctl)(h)
 }
 
-func (a arrangement) hurried() bool { return a.layer == Hurry || a.overtakes }
+func (a arrangement) hurried() bool { return a.layer == Hurry || a.hurries }
 
 // start serves the program, arranged.
 func (f Framework) start(t testing.TB, app App, a arrangement) *server {

@@ -9,9 +9,8 @@
 //
 // The yardstick is the same program without the middleware. A response must be
 // that program's, byte for byte, except for the announcement where one is due.
-// Where a framework makes that impossible, the cell is named in
-// Framework.PastMiddleware and asserted as it is, and then once more with
-// stdlib.Middleware around the engine, where it must hold.
+// The server is a tracked one, so that its entry decides whatever stands around
+// the adapter's middleware.
 package conformance
 
 import (
@@ -27,13 +26,6 @@ type Framework struct {
 	New func(t testing.TB, app App) http.Handler
 	// Parameter is how the router writes a path parameter named id.
 	Parameter string
-	// PastMiddleware names the cells that the framework answers past every
-	// middleware.
-	PastMiddleware []string
-	// LateHints names the layers that take a 103 for the response and send it
-	// with the header of the whole, as http.TimeoutHandler does. Below such a
-	// layer an announcement is in the 103, too.
-	LateHints []Layer
 	// WritesHeader says that the engine writes the header of a handler that
 	// writes nothing. net/http does not take that twice, so measurements keep
 	// it back.

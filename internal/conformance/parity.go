@@ -40,8 +40,6 @@ func (f Framework) testWriting(t *testing.T) {
 				t.Run(placement.String(), func(t *testing.T) {
 					app := app
 					app.Placement, app.Controller = placement, servertest.NewController(t, onAsk())
-					a := a
-					a.lateHints = a.lateHints || placement == Innermost && slices.Contains(f.LateHints, a.layer)
 					ours := f.start(t, app, a)
 					for _, p := range protocols {
 						t.Run(p.name, func(t *testing.T) { f.compare(t, cells, comparison{bare, ours, p, a}) })
@@ -73,9 +71,8 @@ func (f Framework) compare(t *testing.T, cells []cell, x comparison) {
 			if !want.first.final && !c.silent {
 				t.Fatalf("without us there is no final response:\n%s", want.first.transcript)
 			}
-			past := !x.complete && slices.Contains(f.PastMiddleware, c.name)
 			for _, asking := range []bool{false, true} {
-				closes := (asking || c.asks) && want.first.final && !past && !x.protocol.clientCloses && !x.overtakes
+				closes := (asking || c.asks) && want.first.final && !x.protocol.clientCloses
 				got := x.observe(t, x.ours, c, asking, closes)
 				if t.Failed() {
 					t.Logf("asking: %v, closes: %v", asking, closes)
@@ -86,7 +83,7 @@ func (f Framework) compare(t *testing.T, cells []cell, x comparison) {
 				} else {
 					x.kept(t, c, want, got, asking || c.asks)
 				}
-				if !past && !x.hurried() {
+				if !x.hurried() {
 					x.counted(t, c, want, got, closes)
 				}
 			}

@@ -75,9 +75,9 @@ func (f Framework) testReasons(t *testing.T) {
 			closes: to("GET /sensitive/route"), reason: core.ReasonRoute, keeps: to("GET /plain"),
 		},
 		{
-			name: "the other rules on a sensitive route without Middleware", without: true,
+			name: "a drain without Middleware", without: true,
 			prepare: (*core.Controller).Drain,
-			closes:  to("GET /sensitive/group"), reason: core.ReasonDrain, keeps: to("GET /plain"),
+			closes:  to("GET /plain"), reason: core.ReasonDrain,
 		},
 		{
 			name: "a client",

@@ -1,0 +1,85 @@
+package core
+
+// An announcement is decided at the commit point and told later: when the header
+// leaves, or at the latest when the exchange has ended without a panic. A
+// response that is aborted before anything was flushed has announced nothing.
+
+// tell counts the announcement and, on HTTP/2, sends the GOAWAY.
+func (e *Exchange) tell() {
+	state := e.state.Load()
+	reason := decidedIn(state)
+	if reason == 0 || state&stateTold != 0 || e.state.Or(stateTold)&stateTold != 0 {
+		return
+	}
+	conn := e.conn
+	switch {
+	case conn == nil:
+		e.controller().countUntrackedClose(reason, e.more.scope.protocol)
+	case conn.tells():
+		conn.announce(reason, e)
+	default:
+		conn.announced(e)
+	}
+}
+
+// The bytes of a body that net/http holds back before it writes the header:
+// (*response).w of HTTP/1, responseWriterState.bw of HTTP/2.
+const (
+	heldBackHTTP1 = 2 << 10
+	heldBackHTTP2 = 4 << 10
+)
+
+// writes takes note of n more bytes of the body of an announcing response.
+func (e *Exchange) writes(n int) {
+	most := heldBackHTTP1
+	if e.kind == streamKind {
+		most = heldBackHTTP2
+	}
+	if sum := int(e.written) + n; sum <= most {
+		e.written = uint16(sum)
+		return
+	}
+	e.tell()
+}
+
+// announced notes that a response's header with the announcement has been handed
+// to the server.
+func (c *Connection) announced(e *Exchange) {
+	c.countClose()
+	// Where another exchange is under way, or none, this one was given up by a
+	// handler above it and its header goes nowhere: the mark makes the next
+	// response announce. A context that is done says only that it may have been
+	// given up: a client that has closed its own side may still read. Nothing is
+	// above the entry.
+	bits := c.bits.Load()
+	current := c.current.Load()
+	if bits&bitEntered == 0 && (current != nil && current != e && e.kind == ownKind || bits&bitActive == 0) {
+		return
+	}
+	add := uint32(bitAnnounced)
+	if c.ctl.drainSince() != 0 {
+		add |= bitAnnouncedDrain
+	}
+	if bits&bitEntered == 0 && e.context.Err() != nil {
+		add |= bitGivenUp
+	}
+	c.clear(bitGivenUp)
+	c.set(add)
+}
+
+// announce marks a connection with AnnounceWith and tells the client, once. by is
+// the exchange whose response does, nil where none does.
+func (c *Connection) announce(reason reasonIndex, by *Exchange) {
+	c.setMark(reason)
+	c.countClose()
+	bits := uint32(bitAnnounced)
+	if c.ctl.drainSince() != 0 {
+		bits |= bitAnnouncedDrain
+	}
+	if c.set(bits)&bitAnnounced != 0 {
+		return
+	}
+	mark, _ := c.marked()
+	(*c.sharedRecord().tell.Load())(c.ctl.reason(mark))
+	c.leaveAll(mark, by)
+}
