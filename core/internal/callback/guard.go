@@ -8,12 +8,12 @@ import (
 	"sync"
 )
 
-// Guard keeps a panic of a user's function out of the response that asked it. The
-// zero value is ready.
+// Guard keeps a panic of a user's function out of the response that asked it.
+// The zero value is ready.
 type Guard struct{ said sync.Once }
 
-// Caught is to be deferred around the call. It turns a panic into a zero answer,
-// and says so the first time.
+// Caught is to be deferred around the call. It turns a panic into a zero
+// answer, and says so the first time.
 func Caught[T any](g *Guard, logger *slog.Logger, what string, answer *T) {
 	if v := recover(); v != nil {
 		*answer = *new(T)

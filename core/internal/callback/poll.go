@@ -16,10 +16,11 @@ const (
 
 // Poll reads a user's functions at most once per interval:
 //
-//  1. Whichever exchange comes first when the interval is over starts the reading,
-//     on a goroutine of its own, and waits for it, so that it goes by the answer.
-//  2. Where there is none after a moment it goes on with the last known one. The
-//     reading stores its answer whenever it has one.
+//  1. Whichever exchange comes first when the interval is over starts the
+//     reading, on a goroutine of its own, and waits for it, so that it goes by
+//     the answer.
+//  2. Where there is none after a moment it goes on with the last known one.
+//     The reading stores its answer whenever it has one.
 //  3. Until then no other reading begins, and nobody else waits.
 //
 // Times are nanoseconds on one clock that starts above 0.
@@ -40,8 +41,8 @@ func (p *Poll) Init(interval int64, read func(now int64), hanging func()) {
 	p.interval, p.read, p.hanging = interval, read, hanging
 }
 
-// InPlace makes whoever comes first read by itself, however long that takes: for
-// a simulation, where no time passes meanwhile.
+// InPlace makes whoever comes first read by itself, however long that takes:
+// for a simulation, where no time passes meanwhile.
 func (p *Poll) InPlace() { p.inPlace = true }
 
 // Wait puts the first reading off for an interval.

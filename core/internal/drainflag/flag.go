@@ -11,12 +11,12 @@ import (
 )
 
 // Flag says whether there is a drain, and since when: because it was raised, or
-// because an outside flag is up, a function that DrainWhen was given. All methods
-// are safe for concurrent use.
+// because an outside flag is up, a function that DrainWhen was given. All
+// methods are safe for concurrent use.
 //
 // Its own part is a single value, so that nobody can lower the flag between a
-// Keep and the Raise that follows it. With times in binary, . for the bit that is
-// never set by time:
+// Keep and the Raise that follows it. With times in binary, . for the bit that
+// is never set by time:
 //
 //	                own
 //	New             0
@@ -124,13 +124,13 @@ func (d *Flag) outsideChanged(now int64) {
 	d.watchers.tell(up)
 }
 
-// Watch calls changed after each change of the flag, under no lock, until stop is
-// called; a last call may come after that. What it finds is the latest state, not
-// each one in between.
+// Watch calls changed after each change of the flag, under no lock, until stop
+// is called; a last call may come after that. What it finds is the latest
+// state, not each one in between.
 func (d *Flag) Watch(changed func()) (stop func()) { return d.watchers.add(changed) }
 
-// Always is Watch without an end, to be called before the flag is in use. It is no
-// reason to read the outside flags by a timer.
+// Always is Watch without an end, to be called before the flag is in use. It is
+// no reason to read the outside flags by a timer.
 func (d *Flag) Always(changed func()) { d.watchers.always = changed }
 
 // Started returns a channel that is closed by the next drain, or now.

@@ -7,8 +7,8 @@ import (
 	"github.com/politeclose/politeclose/core/internal/callback"
 )
 
-// outsideFlag is a function that DrainWhen was given, and what it said last. Each
-// one is read for itself, so that one that hangs does not hide the others.
+// outsideFlag is a function that DrainWhen was given, and what it said last.
+// Each one is read for itself, so that one that hangs does not hide the others.
 type outsideFlag struct {
 	up     atomic.Bool
 	poll   callback.Poll

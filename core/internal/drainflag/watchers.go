@@ -39,8 +39,8 @@ func (w *watchers) add(changed func()) (remove func()) {
 	}
 }
 
-// next returns the channel of the next drain. It is closed already where draining
-// is true, which is asked when tell can no longer miss the channel.
+// next returns the channel of the next drain. It is closed already where
+// draining is true, which is asked when tell can no longer miss the channel.
 func (w *watchers) next(draining func() bool) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package fanout hands values to listeners on a goroutine of its own, so that who
-// has a value to tell never waits for who wants to know it.
+// Package fanout hands values to listeners on a goroutine of its own, so that
+// who has a value to tell never waits for who wants to know it.
 package fanout
 
 import (
@@ -12,8 +12,8 @@ import (
 // Fanout hands each value to every listener, in the order in which they were
 // added. It must not be copied; all methods are safe for concurrent use.
 //
-// Values wait in a queue. A goroutine takes all that wait at once, hands them on
-// one after another, and ends when it finds nothing waiting:
+// Values wait in a queue. A goroutine takes all that wait at once, hands them
+// on one after another, and ends when it finds nothing waiting:
 //
 //	Add(a)  waiting a       → a goroutine begins and takes a
 //	Add(b)  waiting b         (a is being handed on)
@@ -22,7 +22,8 @@ import (
 //
 // So there is no goroutine where nothing happens, and never more than one.
 type Fanout[T any] struct {
-	// Panicked is told of a panic of a listener, which loses that value and stays.
+	// Panicked is told of a panic of a listener, which loses that value and
+	// stays.
 	Panicked func(value any)
 
 	listeners atomic.Pointer[[]*listener[T]] // nil while there is none

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// cleanPath returns the path as http.ServeMux cleans it, without the first slash.
+// cleanPath returns the path as http.ServeMux cleans it, without the first
+// slash.
 func cleanPath(p string) string {
 	if p == "" || p == "/" {
 		return ""

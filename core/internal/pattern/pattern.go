@@ -1,9 +1,9 @@
 // Package pattern compares requests with the patterns of core's OnRoutes and
 // Exempt.
 //
-// A pattern that parses as one of [http.ServeMux] means the same thing here. One
-// that does not, but begins with a slash, is a router's own and is compared with
-// the router's route as a string.
+// A pattern that parses as one of [http.ServeMux] means the same thing here.
+// One that does not, but begins with a slash, is a router's own and is compared
+// with the router's route as a string.
 //
 // # Two views
 //
@@ -14,47 +14,49 @@
 //   - its route, the pattern under which the router has registered what served
 //     it: "/users/{id}", "GET example.com/users/{id}", or "/users/:id".
 //
-// Both may be percent-encoded; "/caf%C3%A9" and "/café" are the same. An encoded
-// slash may or may not end a segment, since routers do not agree, so a path with
-// one is tried in both ways.
+// Both may be percent-encoded; "/caf%C3%A9" and "/café" are the same. An
+// encoded slash may or may not end a segment, since routers do not agree, so a
+// path with one is tried in both ways.
 //
 // # Two degrees of strictness
 //
 // OnRoutes is loose: what reaches a handler must not go past the rule, so it
-// takes what might be the same thing for the same. Exempt is exact: only what is
-// surely meant may be spared. These are the four combinations:
+// takes what might be the same thing for the same. Exempt is exact: only what
+// is surely meant may be spared. These are the four combinations:
 //
-//	LoosePath     pattern       path            matches
-//	              /login        /login          yes
-//	              /login        /login/         yes: a trailing slash makes no difference
-//	              /admin/       /admin          yes: … nor does a missing one
-//	              /users/{id}   /users/me       yes: a wildcard is any one segment
-//	              h.com/login   H.COM./login    yes: it is the same host
-//	              /users/:id    /users/7        no: to ServeMux ":id" is a literal
+//	LoosePath: pattern, path, whether it matches
+//	    /login       /login         yes
+//	    /login       /login/        yes: a trailing slash makes no difference
+//	    /admin/      /admin         yes: … nor does a missing one
+//	    /users/{id}  /users/me      yes: a wildcard is any one segment
+//	    h.com/login  H.COM./login   yes: it is the same host
+//	    /users/:id   /users/7       no: to ServeMux ":id" is a literal
 //
-//	ExactPath     /login        //login         yes: it is cleaned
-//	              /login        /login/         no: that may be another handler's
-//	              /admin/       /admin          no
-//	              /users/{id}   /users/me       yes
-//	              h.com/login   H.COM./login    no
+//	ExactPath: pattern, path, whether it matches
+//	    /login       //login        yes: it is cleaned
+//	    /login       /login/        no: that may be another handler's
+//	    /admin/      /admin         no
+//	    /users/{id}  /users/me      yes
+//	    h.com/login  H.COM./login   no
 //
-//	LooseRoute    pattern       route           matches
-//	              /login        POST /login     yes: a pattern without a method is for all
-//	              /login        /login/         yes
-//	              /admin/       /admin/u/:id    yes: it is below
-//	              /users/:id    /users/:id      yes: to the letter
-//	              /users/{id}   /users/:user    yes: a wildcard covers a parameter,
-//	              /users/{id}   /users/me       yes: … and a literal,
-//	              /users/{id}   /users/*        no: … but nothing longer than a segment
+//	LooseRoute: pattern, route, whether it matches
+//	    /login       POST /login    yes: one without a method is for all
+//	    /login       /login/        yes
+//	    /admin/      /admin/u/:id   yes: it is below
+//	    /users/:id   /users/:id     yes: to the letter
+//	    /users/{id}  /users/:user   yes: a wildcard covers a parameter,
+//	    /users/{id}  /users/me      yes: … and a literal,
+//	    /users/{id}  /users/*       no: … but no more than a segment
 //
-//	ExactRoute    /login        POST /login     yes
-//	              /login        /login/         no
-//	              /login/       /login          yes: chi takes the slash off its routes
-//	              /users/{id}   /users/:user    yes
-//	              /users/{id}   /users/me       no: that is another route
+//	ExactRoute: pattern, route, whether it matches
+//	    /login       POST /login    yes
+//	    /login       /login/        no
+//	    /login/      /login         yes: chi takes the slash off
+//	    /users/{id}  /users/:user   yes
+//	    /users/{id}  /users/me      no: that is another route
 //
-// In all of them a pattern's method is compared with the request's own, not with
-// the route's, and GET includes HEAD.
+// In all of them a pattern's method is compared with the request's own, not
+// with the route's, and GET includes HEAD.
 package pattern
 
 import (
@@ -77,11 +79,11 @@ type Request struct {
 
 // Set is the patterns of an option. It answers for any number of them at the
 // cost of one: a tree with a level per path segment, walked once. Most requests
-// leave it at the first level. There is no cache of answers, because a walk costs
-// less than a look-up in one and needs no bound.
+// leave it at the first level. There is no cache of answers, because a walk
+// costs less than a look-up in one and needs no bound.
 //
-// The zero value is empty. Matching allocates only for a route or a path that is
-// percent-encoded, and may be done by many goroutines at once, but not while
+// The zero value is empty. Matching allocates only for a route or a path that
+// is percent-encoded, and may be done by many goroutines at once, but not while
 // patterns are added.
 type Set struct {
 	patterns []*counted
@@ -266,8 +268,8 @@ func (s *Set) matchPath(r *Request, how strictness) bool {
 	q := question{Request: r, view: pathView, how: how}
 	s.tree.match(cleanPath(r.Path), &q)
 	if !q.matched && r.EscapedPath != "" {
-		// Routers that match the encoded path (ServeMux, chi) keep an encoded slash
-		// inside its segment.
+		// Routers that match the encoded path (ServeMux, chi) keep an encoded
+		// slash inside its segment.
 		q.view = escapedView
 		s.tree.match(cleanPath(r.EscapedPath), &q)
 	}

@@ -19,8 +19,9 @@ type node struct {
 	slash   conditions       // it ends with a slash after this segment: /{$}
 	below   conditions       // it takes everything below: a trailing slash, {name...}
 
-	// plain says that a pattern spells this segment's first byte out. The literal
-	// of "%3Aid" is ":id" to a path, but it is not the parameter ":id" of a route.
+	// plain says that a pattern spells this segment's first byte out. The
+	// literal of "%3Aid" is ":id" to a path, but it is not the parameter ":id"
+	// of a route.
 	plain bool
 }
 
@@ -51,8 +52,8 @@ func (n *node) add(p *counted) error {
 		case strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "...}"):
 			return n.below.add(c)
 		case strings.HasPrefix(segment, "*") && !more:
-			// gin's, chi's and echo's way to take everything below. A path with a
-			// literal asterisk there does not exist in practice.
+			// gin's, chi's and echo's way to take everything below. A path with
+			// a literal asterisk there does not exist in practice.
 			c.routeOnly = true
 			return n.below.add(c)
 		case strings.HasPrefix(segment, "{"):
@@ -151,8 +152,8 @@ func (n *node) matchFrom(after string, more bool, q *question) {
 }
 
 // covers reports whether {name} covers a segment of a route: not where that
-// stands for more than one segment of a path, and strictly taken not where it is
-// a literal, which is another route.
+// stands for more than one segment of a path, and strictly taken not where it
+// is a literal, which is another route.
 func covers(segment string, how strictness) bool {
 	return !takesEverything(segment) && (how == loose || isParameter(segment))
 }

@@ -7,18 +7,19 @@ import (
 	"sync/atomic"
 )
 
-// Recent remembers what counters were at the turns from one interval to the next.
-// Who is about to count calls Note first; the first one in an interval remembers
-// the counters for it. An interval in which nobody counts needs no memory:
+// Recent remembers what counters were at the turns from one interval to the
+// next. Who is about to count calls Note first; the first one in an interval
+// remembers the counters for it. An interval in which nobody counts needs no
+// memory:
 //
 //	time in s        3     7      12            48
 //	Note, then +1    |     |      |             |
 //	remembers        0            2             3
 //	so there grew    2 in [0,10)  1 in [10,20)  1 in [40,50), and nothing between
 //
-// The zero value is not usable; see New. All methods are safe for concurrent use.
-// Who counts without a Note in between is counted for a neighbouring interval, but
-// never lost.
+// The zero value is not usable; see New. All methods are safe for concurrent
+// use. Who counts without a Note in between is counted for a neighbouring
+// interval, but never lost.
 type Recent struct {
 	length int64           // of an interval, in nanoseconds
 	read   func() []uint64 // the counters now, in a new slice
@@ -35,8 +36,8 @@ type turn struct {
 }
 
 // New returns a Recent for so many intervals of a length in nanoseconds. Time
-// begins at 0. read returns the counters, which only grow, in a slice that is not
-// used again.
+// begins at 0. read returns the counters, which only grow, in a slice that is
+// not used again.
 func New(intervals int, length int64, read func() []uint64) *Recent {
 	r := &Recent{length: length, read: read, turns: make([]turn, intervals)}
 	r.newest.Store(-1)
@@ -62,8 +63,8 @@ type Growth struct {
 	Counters []uint64
 }
 
-// Intervals returns the last intervals, the oldest first and the one that has now
-// in it last.
+// Intervals returns the last intervals, the oldest first and the one that has
+// now in it last.
 func (r *Recent) Intervals(now int64) []Growth {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Budget is a token bucket without a lock (the generic cell rate algorithm). The
-// only state is the time at which the bucket is full again. With 2 per second and
-// a burst of 3, from a full bucket at 0 s:
+// Budget is a token bucket without a lock (the generic cell rate algorithm).
+// The only state is the time at which the bucket is full again. With 2 per
+// second and a burst of 3, from a full bucket at 0 s:
 //
 //	Take at 0 s      full at 0.5 s
 //	Take at 0 s      full at 1.0 s

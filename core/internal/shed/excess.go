@@ -14,17 +14,17 @@ const (
 	// excessRound is over how long an excess is spread.
 	excessRound = int64(30 * time.Second)
 	// scatter is how many times the square root of the share a replica may be
-	// above it. Where a balancer chooses at random one replica in fifty is further
-	// up, by chance.
+	// above it. Where a balancer chooses at random one replica in fifty is
+	// further up, by chance.
 	scatter = 2
-	// minYield keeps a round from taking nearly everybody for its turn where most
-	// clients have no request in half a minute.
+	// minYield keeps a round from taking nearly everybody for its turn where
+	// most clients have no request in half a minute.
 	minYield = 0.25
-	// tellingPlan is how many closes a round has to have for its yield to be more
-	// than chance.
+	// tellingPlan is how many closes a round has to have for its yield to be
+	// more than chance.
 	tellingPlan = 10
-	// minPace is below what part of the full pace closing ends, after six verdicts
-	// that it does not help, for excessPause.
+	// minPace is below what part of the full pace closing ends, after six
+	// verdicts that it does not help, for excessPause.
 	minPace     = 1.0 / 32
 	excessPause = int64(time.Hour)
 	// helpful is how many connections, for each one that was closed, have to be
@@ -36,21 +36,21 @@ const (
 // Excess closes what a replica has above its fair share, in rounds of half a
 // minute.
 //
-// A replica has 1,250 connections and a share of 1,000. That is more than the 63
-// of natural scatter above it, and a round begins: 250 of 1,250 are a fifth, so
-// that the connections with lots below 0.2 have their turn, those below 0.1 in
-// its first half, and each goes with its next response. Those that came after the
-// round had begun stay. Say 170 of the 250 have had a request in time: of the
-// next 80 of 1,080 as many would be too slow, so that the next round gives a turn
-// to 11 in 100 in place of 7, and draws lots anew. It goes on, below 1,063 as
-// well, until no more than 1,000 are left, and then begins again only above
-// 1,063.
+// A replica has 1,250 connections and a share of 1,000. That is more than the
+// 63 of natural scatter above it, and a round begins: 250 of 1,250 are a fifth,
+// so that the connections with lots below 0.2 have their turn, those below 0.1
+// in its first half, and each goes with its next response. Those that came
+// after the round had begun stay. Say 170 of the 250 have had a request in
+// time: of the next 80 of 1,080 as many would be too slow, so that the next
+// round gives a turn to 11 in 100 in place of 7, and draws lots anew. It goes
+// on, below 1,063 as well, until no more than 1,000 are left, and then begins
+// again only above 1,063.
 //
 // Where the connections come back there is no point in it. After each tenth of
-// the share it looks whether the excess has become smaller by a twentieth of what
-// was closed. If not, the next rounds close half as many; if so, twice as many
-// again. After six failures it gives up, until the excess has gone by itself or
-// an hour has passed.
+// the share it looks whether the excess has become smaller by a twentieth of
+// what was closed. If not, the next rounds close half as many; if so, twice as
+// many again. After six failures it gives up, until the excess has gone by
+// itself or an hour has passed.
 type Excess struct {
 	sampled atomic.Int64
 	turn    atomic.Uint32 // lots below it have their turn; 0 = nobody
@@ -196,8 +196,8 @@ func (v *verdict) pace(now int64) float64 {
 // follow is told between two rounds what has become of the closes so far.
 //
 // Either number may hide that they help: while clients arrive everywhere the
-// connections do not get fewer, and while a share that has just become smaller is
-// still on its way down the excess does not.
+// connections do not get fewer, and while a share that has just become smaller
+// is still on its way down the excess does not.
 func (v *verdict) follow(now, made int64, open, share int) {
 	closed := float64(made - v.made)
 	if v.judging && closed < max(float64(share)/10, 1) {

@@ -9,19 +9,21 @@ import (
 const (
 	// sampleInterval is how long a sample of the pressure stands.
 	sampleInterval = int64(100 * time.Millisecond)
-	// loadSmoothing is the time constant of the share: a signal that jumps to its
-	// hard threshold asks for 63 % of the connections after this long, and a spike
-	// of one sample for 10 %.
+	// loadSmoothing is the time constant of the share: a signal that jumps to
+	// its hard threshold asks for 63 % of the connections after this long, and
+	// a spike of one sample for 10 %.
 	loadSmoothing = int64(time.Second)
-	// loadHysteresis is how far the signals may fall without the share following.
+	// loadHysteresis is how far the signals may fall without the share
+	// following.
 	loadHysteresis = 0.1
 	// maxLoadShare leaves a server some connections whatever its signals say:
 	// a closed one comes back somewhere, and not all can go elsewhere.
 	maxLoadShare = 0.9
-	// minLoadAge is how old a connection has to be to be closed for load: by then
-	// a TLS handshake of a millisecond is 0.1 % of its time. From 0 to 2 s the age
-	// makes no difference to the clients' latencies, since a round keeps those that
-	// were moved from being moved again; a longer one puts relief off by as much.
+	// minLoadAge is how old a connection has to be to be closed for load: by
+	// then a TLS handshake of a millisecond is 0.1 % of its time. From 0 to 2 s
+	// the age makes no difference to the clients' latencies, since a round
+	// keeps those that were moved from being moved again; a longer one puts
+	// relief off by as much.
 	minLoadAge = int64(time.Second)
 	// loadCalm is how long the load has to be gone for its event to be over.
 	loadCalm = int64(10 * time.Second)
@@ -70,16 +72,17 @@ func (l *Load) Refused() uint64 { return l.restraint.refused.Load() }
 // LongAgo is when a connection was opened of which that is not known.
 const LongAgo = math.MinInt64 / 4
 
-// Goes reports whether a connection with this lot, opened at this time, is in the
-// share.
+// Goes reports whether a connection with this lot, opened at this time, is in
+// the share.
 func (l *Load) Goes(own Lot, opened, now int64) bool {
 	share := l.Share(now)
 	return share > 0 && now-opened >= minLoadAge && l.lotOf(own).Float() < share
 }
 
 // lotOf returns the connection's place in the share. Each epoch has its own, so
-// that who survived one event is not spared in the next; it is a new draw and not
-// a shift, which would leave the survivors side by side, to go or stay together.
+// that who survived one event is not spared in the next; it is a new draw and
+// not a shift, which would leave the survivors side by side, to go or stay
+// together.
 func (l *Load) lotOf(own Lot) Lot {
 	if epoch := l.epoch.Load(); epoch > 0 {
 		return own.Other(epoch + 2) // 1 and 2 are the limits' of age and requests
@@ -87,19 +90,20 @@ func (l *Load) lotOf(own Lot) Lot {
 	return own
 }
 
-// Take takes a close for load, of a connection that was opened at this time, from
-// the restraint and the budget, and reports whether it is allowed.
+// Take takes a close for load, of a connection that was opened at this time,
+// from the restraint and the budget, and reports whether it is allowed.
 func (l *Load) Take(now, opened int64, budget *Budget) bool {
 	return l.restraint.take(now, opened, budget)
 }
 
-// Sample sets the share. pressure is the highest signal's place between its soft
-// threshold, 0, and its hard one, 1; it may be outside. connections is how many
-// are open. It must not be called twice at once.
+// Sample sets the share. pressure is the highest signal's place between its
+// soft threshold, 0, and its hard one, 1; it may be outside. connections is how
+// many are open. It must not be called twice at once.
 //
-// The share rises slowly, so that a spike closes few, but ends at once: while no
-// signal is above its soft threshold nobody has to go. A share that falls and
-// comes back closes nobody twice, since each connection has its own place in it.
+// The share rises slowly, so that a spike closes few, but ends at once: while
+// no signal is above its soft threshold nobody has to go. A share that falls
+// and comes back closes nobody twice, since each connection has its own place
+// in it.
 func (l *Load) Sample(now int64, pressure float64, connections int) {
 	pressure = min(max(pressure, 0), maxPressure)
 	l.followCalm(now, pressure)

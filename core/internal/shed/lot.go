@@ -7,12 +7,12 @@
 //	Excess  how many have to go so that a fair share is left
 //
 // When a load signal is half-way between its thresholds, [Load.Share] comes to
-// be 0.5. A connection whose [Lot] is below that asks [Load.Take] whether it may
-// go now. That asks the restraint of closes for load, then the Budget that all
-// voluntary closes share.
+// be 0.5. A connection whose [Lot] is below that asks [Load.Take] whether it
+// may go now. That asks the restraint of closes for load, then the Budget that
+// all voluntary closes share.
 //
-// Times are nanoseconds on one clock that starts above 0. Everything is safe for
-// concurrent use, unless it says otherwise.
+// Times are nanoseconds on one clock that starts above 0. Everything is safe
+// for concurrent use, unless it says otherwise.
 package shed
 
 import (
@@ -20,9 +20,9 @@ import (
 	"sync/atomic"
 )
 
-// Lot is a connection's place in [0,1), as a fraction of 1<<32. Where a share of
-// the connections has to go, those go whose lot is below it. A connection keeps
-// its lot, so that a share that stays the same takes nobody twice.
+// Lot is a connection's place in [0,1), as a fraction of 1<<32. Where a share
+// of the connections has to go, those go whose lot is below it. A connection
+// keeps its lot, so that a share that stays the same takes nobody twice.
 type Lot uint32
 
 // Lots hands out lots that are spread more evenly than chance: each step adds

@@ -7,12 +7,14 @@ import (
 )
 
 const (
-	// restraintInterval is how long closes for load have to show what good they do.
+	// restraintInterval is how long closes for load have to show what good they
+	// do.
 	restraintInterval = int64(10 * time.Second)
-	// tellingShare is the share of the connections that has to be closed for the
-	// closes to be known as what lowered the pressure.
+	// tellingShare is the share of the connections that has to be closed for
+	// the closes to be known as what lowered the pressure.
 	tellingShare = 0.1
-	// leastLoadRate is the rate of closes per second that stays when none helps.
+	// leastLoadRate is the rate of closes per second that stays when none
+	// helps.
 	leastLoadRate = 0.1
 	// mostLoadRate is where the halving starts if the Budget has no bound.
 	mostLoadRate = 1000
@@ -67,7 +69,8 @@ func (r *restraint) setRate(perSecond float64) {
 
 func (r *restraint) perSecond() float64 { return math.Float64frombits(r.rate.Load()) }
 
-// take takes a close for load from the budget and reports whether it is allowed.
+// take takes a close for load from the budget and reports whether it is
+// allowed.
 func (r *restraint) take(now, opened int64, shared *Budget) bool {
 	var own *Budget
 	switch {
@@ -126,7 +129,8 @@ func (r *restraint) follow(now int64, pressure float64, connections int) {
 //
 // Chance must not pass for help: of two replicas that shed to each other, the
 // one that is luckier would go on and leave the other with all. So the pressure
-// has to fall by more than its scatter, and for a new round by a good deal more.
+// has to fall by more than its scatter, and for a new round by a good deal
+// more.
 func (r *restraint) verdict(now int64, made uint64) {
 	hoped := 1.0
 	if r.connections > 0 {
@@ -149,8 +153,8 @@ func (r *restraint) verdict(now int64, made uint64) {
 	r.judged = made
 }
 
-// average is the mean of samples and their standard deviation. That is taken from
-// the differences of successive samples, so that a trend does not count.
+// average is the mean of samples and their standard deviation. That is taken
+// from the differences of successive samples, so that a trend does not count.
 type average struct{ n, sum, last, squares float64 }
 
 func (a *average) add(v float64) {
