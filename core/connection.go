@@ -20,13 +20,14 @@ import (
 // not open yet; a record must not be copied. All methods are safe for concurrent
 // use. Open and SetState take no lock that a request holds.
 type Connection struct {
-	ctl     *Controller
-	current atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
-	shared  atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
-	conn    net.Conn                     // nil where the server did not give it
-	id      uint64
-	opened  int64 // since Controller.start, in nanoseconds
-	lot     shed.Lot
+	ctl      *Controller
+	current  atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
+	shared   atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
+	underWay atomic.Pointer[underWay]     // made for the first request
+	conn     net.Conn                     // nil where the server did not give it
+	id       uint64
+	opened   int64 // since Controller.start, in nanoseconds
+	lot      shed.Lot
 
 	requests atomic.Uint32
 	served   atomic.Uint32 // exchanges that ended while draining
@@ -148,6 +149,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	switch state {
 	case http.StateActive:
 		if c.set(bitActive)&bitActive == 0 {
+			c.activate()
 			s.active.Add(1)
 		}
 	case http.StateIdle:

@@ -16,6 +16,8 @@ type ConnectionStat struct {
 	State    string        `json:"state"`    // "idle", "active" or "hijacked"
 	Age      time.Duration `json:"-"`
 	Requests int           `json:"requests"`
+	Route    string        `json:"route,omitempty"`  // of the request under way, as Connection.UnderWay has it
+	Ran      time.Duration `json:"-"`                // for how long it has been
 	Reason   Reason        `json:"reason,omitempty"` // why its end was announced; "" where it was not
 }
 
@@ -100,6 +102,7 @@ func (c *Connection) stat(now int64) ConnectionStat {
 	case c.Idle():
 		s.State = "idle"
 	}
+	s.Route, s.Ran = c.UnderWay()
 	if mark, _ := c.marked(); mark != 0 {
 		s.Reason = c.ctl.reason(mark)
 	}

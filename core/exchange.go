@@ -195,6 +195,7 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 func (c *Connection) beginOwn(r *http.Request) *Exchange {
 	e := &Exchange{kind: ownKind, conn: c, request: r, context: r.Context()}
 	e.look(c.ctl, r)
+	c.note(r)
 	c.current.Store(e)
 	c.count(r)
 	return e

@@ -369,13 +369,13 @@ func TestConnectionsListsThoseUnderWayFirst(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		remove := ctl.ListConnections(slices.Values(all))
-		exchange(ctl, requestOn(all[1], "/"), respond(http.StatusTeapot))
+		exchange(ctl, requestOn(all[1], "/reports?secret=1"), respond(http.StatusTeapot))
 		all[2].SetState(http.StateActive)
 		all[2].SetState(http.StateHijacked)
 		all[3].Gone(HowClient)
 		const remote = "192.0.2.1:4711"
 		want := []ConnectionStat{
-			{ID: 2, Remote: remote, Protocol: "1.1", State: "active", Age: 3 * time.Second, Requests: 1, Reason: ReasonStatus},
+			{ID: 2, Remote: remote, Protocol: "1.1", State: "active", Age: 3 * time.Second, Requests: 1, Route: "GET /reports", Reason: ReasonStatus},
 			{ID: 3, Remote: remote, Protocol: "unknown", State: "hijacked", Age: 2 * time.Second},
 			{ID: 1, Remote: remote, Protocol: "unknown", State: "idle", Age: 4 * time.Second},
 		}

@@ -160,6 +160,43 @@ func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
 	}
 }
 
+// The request is its handler's, which may change it while somebody looks.
+func TestWhatIsUnderWayIsListedWhateverItsHandlerDoesToTheRequest(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		begun, release := make(chan struct{}), make(chan struct{})
+		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(begun)
+			for busy := true; busy; {
+				*r = *r.WithContext(r.Context())
+				r.Method, r.RequestURI, r.URL.Path = "OTHER", "/other", "/other"
+				select {
+				case <-release:
+					busy = false
+				case <-time.After(time.Millisecond):
+				}
+			}
+			hello(w, r)
+		}), over.opts...)
+		client := over.dial(t, s.address)
+		client.Send(clienttest.Request("GET", "/reports?token=secret"))
+		clienttest.Receive(t, "the handler", begun)
+		clienttest.Eventually(t, "it has been under way for a while", func() bool {
+			listed := ctl.Connections(1)
+			if len(listed) != 1 || listed[0].Route != "GET /reports" || listed[0].State != "active" {
+				t.Fatalf("listed %+v", listed)
+			}
+			return listed[0].Ran > 20*time.Millisecond
+		})
+		close(release)
+		client.Receive()
+		s.areIdle(1)
+		if listed := ctl.Connections(1); listed[0].Route != "" || listed[0].Ran != 0 {
+			t.Errorf("after the response %+v", listed)
+		}
+	})
+}
+
 func TestTheControllerListsAServersConnections(t *testing.T) {
 	ctl := newController(t)
 	s := serve(t, ctl, http.HandlerFunc(hello))
