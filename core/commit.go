@@ -1,6 +1,10 @@
 package core
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/politeclose/politeclose/core/internal/header"
+)
 
 // Commit takes the exchange's decision and, for a close, writes the announcement
 // into h, which must be the header that is about to be sent with status. It is
@@ -28,7 +32,7 @@ func informational(status int) bool {
 // conclude is what the first commit does. before is the state that it found. h is
 // the header map, nil where the handler has never asked for it: net/http copies
 // the map of who has. It returns what it has changed in the map.
-func (e *Exchange) conclude(before uint32, h http.Header, status int) (o override) {
+func (e *Exchange) conclude(before uint32, h http.Header, status int) (o header.Override) {
 	c := e.controller()
 	if e.kind == loneKind {
 		c.sayUntracked()
@@ -46,7 +50,7 @@ func (e *Exchange) conclude(before uint32, h http.Header, status int) (o overrid
 	reason := e.decide(c, h, status)
 	if reason == 0 {
 		if before&stateAdvertises != 0 {
-			return advertise(e.header(h), *e.conn.sharedRecord().keepAlive.Load())
+			return header.Advertise(e.header(h), *e.conn.sharedRecord().keepAlive.Load())
 		}
 		return o
 	}
@@ -56,11 +60,11 @@ func (e *Exchange) conclude(before uint32, h http.Header, status int) (o overrid
 	}
 	switch {
 	case e.conn != nil && e.conn.tells():
-		return deleteConnection(h) // net/http would make a GOAWAY of it, the last one at once
+		return header.DeleteConnection(h) // net/http would make a GOAWAY of it, the last one at once
 	case before&stateHTTP3 != 0:
-		return deleteConnection(h) // RFC 9114 §4.2: it would make the response malformed
+		return header.DeleteConnection(h) // RFC 9114 §4.2: it would make the response malformed
 	}
-	return setClose(e.header(h))
+	return header.SetClose(e.header(h))
 }
 
 func (e *Exchange) header(h http.Header) http.Header {
@@ -72,12 +76,12 @@ func (e *Exchange) header(h http.Header) http.Header {
 
 // clientClose is the client's own word: Connection: close in its request, or
 // HTTP/1.0 without keep-alive. net/http closes then, and says so to HTTP/1.1.
-func (e *Exchange) clientClose(c *Controller, h http.Header) (o override) {
+func (e *Exchange) clientClose(c *Controller, h http.Header) (o header.Override) {
 	if e.conn == nil || e.conn.set(bitClientClose)&bitClientClose == 0 {
 		c.clientInitiated.Add(1)
 	}
-	if connectionHeader(h) != nil {
-		return setClose(h)
+	if header.Connection(h) != nil {
+		return header.SetClose(h)
 	}
 	return o
 }

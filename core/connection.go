@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/politeclose/politeclose/core/internal/counters"
+	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -37,9 +39,9 @@ type Connection struct {
 // sharedRecord is what few connections need.
 type sharedRecord struct {
 	mu      sync.Mutex
-	leaver  *leaver               // HTTP/1: of the exchange under way, or of who hijacked
-	last    *leaver               // … or of the one before
-	streams map[*Exchange]*leaver // HTTP/2: of the streams under way that have one
+	leaver  *leaving.Channel               // HTTP/1: of the exchange under way, or of who hijacked
+	last    *leaving.Channel               // … or of the one before
+	streams map[*Exchange]*leaving.Channel // HTTP/2: of the streams under way that have one
 
 	tell      atomic.Pointer[func(Reason)] // HTTP/2: nil where a response's header announces
 	keepAlive atomic.Pointer[[]string]     // HTTP/1: what an Entry advertises
@@ -89,7 +91,7 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 		c.lot = c.lot.Within(share, 1)
 	}
 	c.set(bitOpen)
-	ctl.shard(c).open.Add(1)
+	ctl.shard(c).Open.Add(1)
 	c.observe(EventAccepted, nil)
 }
 
@@ -150,7 +152,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	case http.StateActive:
 		if c.set(bitActive)&bitActive == 0 {
 			c.activate()
-			s.active.Add(1)
+			s.Active.Add(1)
 		}
 	case http.StateIdle:
 		c.leaveActive(s)
@@ -159,7 +161,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		c.leaveActive(s)
 		if c.leaveOpen(s) {
 			c.set(bitHijacked | bitWasHijacked)
-			s.hijacked.Add(1)
+			s.Hijacked.Add(1)
 		}
 		if e := c.current.Load(); e != nil {
 			e.hijack()
@@ -171,7 +173,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		c.leaveOpen(s)
 		before := c.clear(bitHijacked)
 		if before&bitHijacked != 0 {
-			s.hijacked.Add(-1)
+			s.Hijacked.Add(-1)
 		}
 		if before&bitLost == 0 {
 			c.leaveAll(0, nil)
@@ -180,22 +182,22 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	return false
 }
 
-func (c *Connection) leaveActive(s *shard) (wasActive bool) {
+func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
 	if c.clear(bitActive)&bitActive == 0 {
 		return false
 	}
-	s.active.Add(-1)
+	s.Active.Add(-1)
 	return true
 }
 
-func (c *Connection) leaveOpen(s *shard) (left bool) {
+func (c *Connection) leaveOpen(s *counters.Shard) (left bool) {
 	before := c.clear(bitOpen)
 	if before&bitOpen == 0 {
 		return false
 	}
-	s.open.Add(-1)
+	s.Open.Add(-1)
 	if markOf(before) != 0 {
-		s.leaving.Add(-1)
+		s.Leaving.Add(-1)
 	}
 	return true
 }
@@ -270,7 +272,7 @@ func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & re
 func (c *Connection) setMark(i reasonIndex) (first bool) {
 	before, first := c.setOnce(markShift, i)
 	if first && before&bitOpen != 0 {
-		c.ctl.shard(c).leaving.Add(1)
+		c.ctl.shard(c).Leaving.Add(1)
 	}
 	return first
 }

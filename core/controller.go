@@ -6,7 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/politeclose/politeclose/core/internal/counters"
 	"github.com/politeclose/politeclose/core/internal/drainflag"
+	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -18,7 +20,7 @@ import (
 type Controller struct {
 	// What each exchange reads comes first and close together: when it comes, the
 	// caches are full of the kernel's work for the request.
-	counters counters
+	counters counters.Counters
 	rules    ruleSet
 	drain    drainflag.Flag
 	start    time.Time
@@ -28,7 +30,7 @@ type Controller struct {
 
 	lots      shed.Lots
 	budget    shed.Budget
-	leavers   leavers
+	leavers   leaving.Channels
 	observers observers
 	progress  drainProgress
 	lists     connectionLists
@@ -60,15 +62,15 @@ func New(opts ...Option) (*Controller, error) {
 		start:  time.Now(),
 		config: *cfg,
 	}
-	c.counters.init()
+	c.counters.Init()
 	c.lots.Init(cfg.firstLot())
 	c.budget.Init(cfg.perSecond, cfg.burst)
-	if err := c.load.init(cfg, c.counters.snapshot); err != nil {
+	if err := c.load.init(cfg, c.snapshot); err != nil {
 		return nil, fmt.Errorf("politeclose: %w", err)
 	}
-	c.excess.init(cfg, c.counters.staying)
+	c.excess.init(cfg, c.counters.Staying)
 	c.drain.Init(cfg.flags, c.now, cfg.logger)
-	c.leavers.init(c)
+	c.leavers.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
 	c.closes.init(len(cfg.reasons))
 	c.observers.init(c)
 	return c, nil
@@ -83,12 +85,18 @@ func (c *Controller) now() int64 {
 	return int64(time.Since(c.start)) + 1
 }
 
+// snapshot is what signals are told.
+func (c *Controller) snapshot() Snapshot {
+	sum := c.counters.Sum()
+	return Snapshot{InFlight: sum.InFlight(), Connections: int(sum.Open)}
+}
+
 // shard returns the connection's part of the counters.
-func (c *Controller) shard(conn *Connection) *shard {
+func (c *Controller) shard(conn *Connection) *counters.Shard {
 	if conn == nil {
-		return c.counters.any()
+		return c.counters.Any()
 	}
-	return c.counters.of(conn.lot)
+	return c.counters.Of(conn.lot)
 }
 
 func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }

@@ -3,6 +3,7 @@ package core
 import (
 	"net/http"
 
+	"github.com/politeclose/politeclose/core/internal/header"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -35,7 +36,7 @@ func (e *Exchange) decideOwn(c *Controller, h http.Header, status int) (reason r
 	if asked != 0 {
 		return asked, now
 	}
-	if left := connectionHeader(h); left != nil && wantsClose(left) {
+	if left := header.Connection(h); left != nil && header.WantsClose(left) {
 		return handlerIndex, now
 	}
 	if c.rules&needsRoute != 0 {

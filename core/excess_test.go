@@ -173,13 +173,13 @@ func TestAConnectionIsToldToGoOnceHoweverItEnds(t *testing.T) {
 		conn := openConnection(c)
 		if name != "marked after its end" {
 			conn.setMark(excessIndex)
-			if n := c.counters.sum().leaving; n != 1 {
+			if n := c.counters.Sum().Leaving; n != 1 {
 				t.Errorf("%s: %d leaving", name, n)
 			}
 		}
 		end(conn)
-		if sum := c.counters.sum(); sum.leaving != 0 || sum.open != 0 {
-			t.Errorf("%s: %d leaving of %d", name, sum.leaving, sum.open)
+		if sum := c.counters.Sum(); sum.Leaving != 0 || sum.Open != 0 {
+			t.Errorf("%s: %d leaving of %d", name, sum.Leaving, sum.Open)
 		}
 	}
 }

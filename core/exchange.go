@@ -202,7 +202,7 @@ func (c *Connection) beginOwn(r *http.Request) *Exchange {
 }
 
 func (c *Connection) count(r *http.Request) {
-	c.ctl.shard(c).begun.Add(1)
+	c.ctl.shard(c).Begun.Add(1)
 	if c.requests.Add(1) == 1 {
 		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
 	}
@@ -246,7 +246,7 @@ func (c *Controller) matching(r *http.Request) reasonIndex {
 // leaveFlight stops counting the exchange as in flight.
 func (e *Exchange) leaveFlight() {
 	if e.state.Or(stateNotInFlight)&stateNotInFlight == 0 {
-		e.controller().shard(e.conn).ended.Add(1)
+		e.controller().shard(e.conn).Ended.Add(1)
 	}
 }
 
@@ -316,7 +316,7 @@ func (e *Exchange) end(answered bool) {
 	}
 	c := e.controller()
 	if before&stateNotInFlight == 0 {
-		c.shard(e.conn).ended.Add(1)
+		c.shard(e.conn).Ended.Add(1)
 	}
 	switch e.kind {
 	case loneKind:

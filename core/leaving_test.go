@@ -210,7 +210,7 @@ func TestLeavingWithoutARecordEndsWithItsExchange(t *testing.T) {
 		}
 	})
 	<-leaving
-	if len(c.leavers.open) != 0 {
+	if c.leavers.Open() != 0 {
 		t.Error("the channel is still registered")
 	}
 	if n := c.Stats().InFlight; n != 0 {

@@ -63,7 +63,7 @@ func (e *Exchange) lookWhere(w http.ResponseWriter) {
 // did not tell, because a handler in between has put another one in its place.
 func (e *Exchange) joins(owner *Exchange) {
 	c := e.controller()
-	c.shard(e.conn).begun.Add(^uint64(0))
+	c.shard(e.conn).Begun.Add(^uint64(0))
 	switch e.kind {
 	case ownKind:
 		e.conn.requests.Add(^uint32(0))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/politeclose/politeclose/core/internal/leaving"
 )
 
 // scoped is an exchange that the context of its request knows: a stream, which
@@ -15,7 +17,7 @@ type scoped struct {
 	context.Context
 	protocol protocol
 	asked    atomic.Uint32 // CloseAfter's reasonIndex, without a record
-	leaving  atomic.Pointer[leaver]
+	leaving  atomic.Pointer[leaving.Channel]
 }
 
 func newScoped(k kind, c *Controller, r *http.Request) *scoped {
@@ -39,7 +41,7 @@ func (c *Connection) beginStream(r *http.Request) (*http.Request, *Exchange) {
 func (c *Controller) beginLone(r *http.Request) (*http.Request, *Exchange) {
 	s := newScoped(loneKind, c, r)
 	c.untracked.Add(1)
-	c.shard(nil).begun.Add(1)
+	c.shard(nil).Begun.Add(1)
 	return s.request, &s.Exchange
 }
 

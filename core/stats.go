@@ -82,9 +82,9 @@ func (c *Controller) Stats() Stats {
 	for i, r := range c.reasons {
 		c.closes.counts[i].read(&s, r)
 	}
-	sum := c.counters.sum()
-	s.Exchanges, s.InFlight = sum.begun, sum.inFlight()
-	s.Open, s.Active, s.Hijacked = int(sum.open), int(sum.active), int(sum.hijacked)
+	sum := c.counters.Sum()
+	s.Exchanges, s.InFlight = sum.Begun, sum.InFlight()
+	s.Open, s.Active, s.Hijacked = int(sum.Open), int(sum.Active), int(sum.Hijacked)
 	s.Idle = max(s.Open-s.Active, 0)
 	s.Patterns = c.patternStats()
 	s.HeldBackByRestraint = c.load.Refused()

@@ -3,9 +3,14 @@ package core
 import (
 	"bufio"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"path"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/caller"
+	"github.com/politeclose/politeclose/core/internal/header"
 )
 
 // anyWriter is what net/http's two writers have in common. It is the Exchange
@@ -33,7 +38,7 @@ func (w *anyWriter) WriteHeader(status int) {
 		}
 		w.below.WriteHeader(status)
 	case informational(status):
-		withoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
+		header.WithoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
 	default:
 		e.writeHeader(status)
 	}
@@ -53,11 +58,27 @@ func (e *Exchange) writeHeader(status int) {
 	o := e.conclude(before, e.touched(before), status)
 	e.below.WriteHeader(status)
 	if e.place != somewhere {
-		o.takeBack()
+		o.TakeBack()
 	}
 	if before&stateEnded != 0 {
 		e.tell() // a postponed response
 	}
+}
+
+// logSuperfluous logs in net/http's words what net/http would log, which takes
+// the first caller outside its own package for the culprit: that would be our
+// writer for every program.
+func (e *Exchange) logSuperfluous(state uint32) {
+	what := "http: superfluous response.WriteHeader call"
+	if state&stateHijacked != 0 {
+		what = "http: response.WriteHeader on hijacked connection"
+	}
+	logf := log.Printf
+	if srv, ok := e.context.Value(http.ServerContextKey).(*http.Server); ok && srv.ErrorLog != nil {
+		logf = srv.ErrorLog.Printf
+	}
+	culprit := caller.Outside("net/http.", "github.com/politeclose/politeclose/core.", "github.com/felixge/httpsnoop.")
+	logf("%s from %s (%s:%d)", what, culprit.Function, path.Base(culprit.File), culprit.Line)
 }
 
 // write is for the n bytes of the body that come next, or for a flush. The first
@@ -88,9 +109,9 @@ func (e *Exchange) commitImplicitly() {
 		return
 	}
 	o := e.conclude(before, e.touched(before), http.StatusOK)
-	if o.header != nil && e.place != somewhere {
+	if o.Changed() && e.place != somewhere {
 		e.below.WriteHeader(http.StatusOK)
-		o.takeBack()
+		o.TakeBack()
 	}
 	if before&stateEnded != 0 {
 		e.tell() // a postponed response

@@ -35,8 +35,12 @@ type rule struct {
 var rules = map[string]rule{
 	"core":                    {packages: ofCore, modules: []string{"github.com/felixge/httpsnoop"}},
 	"core/internal/callback":  {},
+	"core/internal/caller":    {},
+	"core/internal/counters":  {packages: []string{"core/internal/shed"}},
 	"core/internal/drainflag": {packages: []string{"core/internal/callback"}},
 	"core/internal/fanout":    {},
+	"core/internal/header":    {},
+	"core/internal/leaving":   {packages: []string{"core/internal/callback", "core/internal/drainflag", "core/internal/shed"}},
 	"core/internal/pattern":   {},
 	"core/internal/recent":    {},
 	"core/internal/shed":      {},
@@ -56,8 +60,8 @@ var rules = map[string]rule{
 
 // ofCore is what core is made of. Nothing else can import it, but all that is built from core is built from it, too.
 var ofCore = []string{
-	"core/internal/callback", "core/internal/drainflag", "core/internal/fanout", "core/internal/pattern", "core/internal/recent",
-	"core/internal/shed",
+	"core/internal/callback", "core/internal/caller", "core/internal/counters", "core/internal/drainflag", "core/internal/fanout",
+	"core/internal/header", "core/internal/leaving", "core/internal/pattern", "core/internal/recent", "core/internal/shed",
 }
 
 func withCore(others ...string) []string { return slices.Concat([]string{"core"}, ofCore, others) }

@@ -1,30 +1,32 @@
-package core
+// Package header has the words of HTTP/1 about a connection: Connection,
+// Keep-Alive, close.
+package header
 
 import (
 	"net/http"
 	"strings"
 )
 
-// An override is what an announcement has changed in a handler's header map, to
+// An Override is what an announcement has changed in a handler's header map, to
 // be taken back once net/http has its copy: a cache, a logger or a recorder that
 // keeps the map must not keep our announcement.
-type override struct {
+type Override struct {
 	header http.Header
 	former map[string][]string
 }
 
-// setClose makes the header exactly "Connection: close". net/http keeps the
+// SetClose makes the header exactly "Connection: close". net/http keeps the
 // connection open after any other spelling, and a second value would tell the
 // client something else (net/http compares the first value with "close").
-func setClose(h http.Header) (o override) {
-	o = deleteConnection(h)
+func SetClose(h http.Header) (o Override) {
+	o = DeleteConnection(h)
 	h["Connection"] = []string{"close"}
 	return o
 }
 
-// deleteConnection deletes the fields that speak about the connection, in
+// DeleteConnection deletes the fields that speak about the connection, in
 // whatever case a handler that writes the map by hand has put them.
-func deleteConnection(h http.Header) (o override) {
+func DeleteConnection(h http.Header) (o Override) {
 	o.header = h
 	for name, values := range h {
 		if strings.EqualFold(name, "Connection") || strings.EqualFold(name, "Keep-Alive") {
@@ -38,16 +40,20 @@ func deleteConnection(h http.Header) (o override) {
 	return o
 }
 
-// advertise adds a Keep-Alive field of ours.
-func advertise(h http.Header, keepAlive []string) (o override) {
+// Advertise adds a Keep-Alive field of ours.
+func Advertise(h http.Header, keepAlive []string) (o Override) {
 	if h["Keep-Alive"] != nil {
 		return o
 	}
 	h["Keep-Alive"] = keepAlive
-	return override{header: h}
+	return Override{header: h}
 }
 
-func (o override) takeBack() {
+// Changed reports whether there is anything to take back.
+func (o Override) Changed() bool { return o.header != nil }
+
+// TakeBack puts the map into its former state.
+func (o Override) TakeBack() {
 	if o.header == nil {
 		return
 	}
@@ -58,8 +64,8 @@ func (o override) takeBack() {
 	}
 }
 
-// withoutConnection hides a handler's Connection field from a 1xx response.
-func withoutConnection(h http.Header, write func()) {
+// WithoutConnection hides a handler's Connection field from a 1xx response.
+func WithoutConnection(h http.Header, write func()) {
 	left, ok := h["Connection"]
 	if ok {
 		delete(h, "Connection")
@@ -68,9 +74,9 @@ func withoutConnection(h http.Header, write func()) {
 	write()
 }
 
-// connectionHeader returns what a handler left. A key that was not written
+// Connection returns what a handler left. A key that was not written
 // through the Header's methods may be in lower case.
-func connectionHeader(h http.Header) []string {
+func Connection(h http.Header) []string {
 	if len(h) == 0 {
 		return nil
 	}
@@ -80,9 +86,9 @@ func connectionHeader(h http.Header) []string {
 	return h["connection"]
 }
 
-// wantsClose reports whether the close option is among the values (RFC 9110
+// WantsClose reports whether the close option is among the values (RFC 9110
 // §7.6.1: a list, compared without regard to case).
-func wantsClose(values []string) bool {
+func WantsClose(values []string) bool {
 	for _, v := range values {
 		for v != "" {
 			var option string
