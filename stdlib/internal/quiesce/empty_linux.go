@@ -10,6 +10,9 @@ import (
 )
 
 const (
+	// longest is how long handshakes are waited for: who has not finished one by
+	// then may never.
+	longest = time.Second
 	// settling is what a packet may take that a processor was working on when the
 	// socket changed.
 	settling = time.Millisecond
@@ -38,32 +41,42 @@ func (l *Listener) empty(ctx context.Context) error {
 		l.acceptUntilQuiet(ctx, roundTrip)
 		return fmt.Errorf("cannot see who is about to connect: %w", tableErr)
 	}
-	return l.acceptUntilEmpty(ctx, table)
+	// In this order: handshakes end in the queue.
+	handshakesErr := table.awaitHandshakes(ctx)
+	if err := table.awaitQueue(ctx); err != nil {
+		return err
+	}
+	return handshakesErr
 }
 
-// acceptUntilEmpty waits until the handshakes that have begun are over and the
-// queue is empty. In this order, because the handshakes end in the queue.
-func (l *Listener) acceptUntilEmpty(ctx context.Context, table *table) error {
+// awaitHandshakes waits until the handshakes are over that have begun.
+func (t *table) awaitHandshakes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	sleep(ctx, settling)
-	begun, err := table.handshakes()
+	begun, err := t.handshakes()
 	for err == nil && len(begun) > 0 {
 		if !sleep(ctx, nextLook) {
-			return fmt.Errorf("%d handshakes are under way: %w", len(begun), ctx.Err())
+			return fmt.Errorf("%d handshakes are not over: %w", len(begun), ctx.Err())
 		}
 		var now map[socketID]bool
-		now, err = table.handshakes()
+		now, err = t.handshakes()
 		maps.DeleteFunc(begun, func(handshake socketID, _ bool) bool { return !now[handshake] })
 	}
-	for err == nil {
-		var waiting int
-		if waiting, err = table.waiting(); waiting == 0 {
-			break
-		}
-		if !sleep(ctx, nextLook) {
+	return err
+}
+
+// awaitQueue waits until nobody is in the accept queue.
+func (t *table) awaitQueue(ctx context.Context) error {
+	for {
+		waiting, err := t.waiting()
+		switch {
+		case err != nil || waiting == 0:
+			return err
+		case !sleep(ctx, nextLook):
 			return fmt.Errorf("%d connections wait to be accepted: %w", waiting, ctx.Err())
 		}
 	}
-	return err
 }
 
 // disinherit takes off what an accepted socket has from the listening one.

@@ -1,6 +1,4 @@
 package quiesce
 
-// Choose attaches to the group of l the program that l attaches when it leaves.
-func Choose(l *Listener, index uint32) error {
-	return control(l.Socket, func(fd int) error { return choose(fd, index) })
-}
+// Choose makes the kernel choose a socket of those that share l's address.
+func Choose(l *Listener, index uint32) error { return l.choose(index) }

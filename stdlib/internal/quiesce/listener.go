@@ -20,8 +20,8 @@ type Listener struct {
 	Socket
 	beside  bool // another process may listen on the same address
 	leaving atomic.Bool
-	late    atomic.Int64
-	latest  atomic.Int64 // when a connection was accepted late; Unix time in ns
+	latest  atomic.Int64 // when a connection was accepted since; Unix time in ns
+	visitor visitor
 }
 
 // New returns a Listener of a socket that no other process has a descriptor of.
@@ -30,33 +30,30 @@ func New(socket Socket) *Listener { return &Listener{Socket: socket} }
 // Accept waits for the next connection. Before Leave it adds nothing to what the
 // socket does.
 func (l *Listener) Accept() (net.Conn, error) {
-	c, err := l.Socket.Accept()
-	if err != nil || !l.leaving.Load() {
-		return c, err
+	for {
+		c, err := l.Socket.Accept()
+		if err != nil || !l.leaving.Load() {
+			return c, err
+		}
+		if l.visitor.is(c) {
+			c.Close()
+			continue
+		}
+		l.latest.Store(time.Now().UnixNano())
+		disinherit(c)
+		return c, nil
 	}
-	l.late.Add(1)
-	l.latest.Store(time.Now().UnixNano())
-	disinherit(c)
-	return c, nil
 }
 
-// AcceptedLate returns how many connections were accepted after Leave began.
-func (l *Listener) AcceptedLate() int { return int(l.late.Load()) }
-
-// longest bounds a Leave: who has not finished a handshake by then may never.
-const longest = time.Second
-
-// Leave closes the socket once nobody waits in its queue or is on the way there:
-// after a second at the latest, and at once when ctx is done. Accept has to be
-// called all the while; it returns an error when the socket is closed. Leave is
-// called once.
+// Leave closes the socket once nobody waits in its queue or is on the way there,
+// and at once when ctx is done. Handshakes are waited for for a second. Accept has
+// to be called all the while; it returns an error when the socket is closed. Leave
+// is called once.
 //
 // The error says why somebody may have been lost all the same. The socket is
 // closed in any case.
 func (l *Listener) Leave(ctx context.Context) error {
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
 	l.latest.Store(time.Now().UnixNano())
 	l.leaving.Store(true)
 	return l.empty(ctx)

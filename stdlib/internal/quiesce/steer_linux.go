@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -16,17 +17,15 @@ const (
 // steer makes the kernel give new connections to the successor, if the sockets that
 // share the address are exactly the two.
 //
-// The kernel has them in an array, in the order in which they began to listen, and
-// a program of one instruction that returns an index chooses among them. The
-// successor came second:
+// The kernel has them in an array, and a program of one instruction that returns an
+// index chooses among them. The successor came second:
 //
 //	[own, successor]   return 1
 //
 // except where there were three of them once, because when a socket leaves the
 // array the last one takes its place: of [predecessor, own, successor] is left
-// [successor, own]. Nothing tells the order, so that it is tried: once those who
-// had begun before the program are through, nobody comes any more if the index is
-// right. Where nobody connects either will do.
+// [successor, own]. Nothing tells the order, so that the socket connects to itself
+// to find out.
 //
 // A program stays behind when its process ends. With one socket left its index is
 // out of range, and then the kernel chooses as without a program.
@@ -35,17 +34,34 @@ func (l *Listener) steer(ctx context.Context, table *table) {
 	if err != nil || len(sharing(own, others)) != 1 {
 		return
 	}
-	for _, index := range [...]uint32{1, 0, 1, 0} {
-		if err := control(l.Socket, func(fd int) error { return choose(fd, index) }); err != nil {
-			return
-		}
-		if err := l.acceptUntilEmpty(ctx, table); err != nil {
-			return
-		}
-		before := l.late.Load()
-		if !sleep(ctx, moment) || l.late.Load() == before {
-			return
-		}
+	successor := uint32(1)
+	if !l.isAt(ctx, 0, roundTrip) && l.isAt(ctx, 1, longest) {
+		successor = 0
+	}
+	if l.choose(successor) == nil {
+		// Nobody has to be kept off who was on the way before.
+		_ = table.awaitHandshakes(ctx)
+	}
+}
+
+// isAt reports whether the socket itself has the index in the kernel's array, as
+// far as that can be found out: who is sent there comes out here.
+func (l *Listener) isAt(ctx context.Context, index uint32, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if l.choose(index) != nil {
+		return false
+	}
+	found, end, err := l.visitor.connect(ctx, l.Addr())
+	if err != nil {
+		return false
+	}
+	defer end()
+	select {
+	case <-found:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -60,14 +76,16 @@ func sharing(own listening, others []listening) (group []listening) {
 	return group
 }
 
-// choose attaches to the group of a socket the program "return index".
-func choose(fd int, index uint32) error {
+// choose attaches to the sockets that share the address the program "return index".
+func (l *Listener) choose(index uint32) error {
 	program := []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K, K: index}}
 	sockFprog := &syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	// Package syscall has no other way to set an option that is a struct, with
 	// which it is right on every architecture. The kernel only reads.
 	bytes := unsafe.String((*byte)(unsafe.Pointer(sockFprog)), unsafe.Sizeof(*sockFprog))
-	return os.NewSyscallError("setsockopt", syscall.SetsockoptString(fd, syscall.SOL_SOCKET, soAttachReuseportCBPF, bytes))
+	return control(l.Socket, func(fd int) error {
+		return os.NewSyscallError("setsockopt", syscall.SetsockoptString(fd, syscall.SOL_SOCKET, soAttachReuseportCBPF, bytes))
+	})
 }
 
 // forgetSteering detaches what a predecessor has left attached. It fails where
