@@ -11,7 +11,6 @@ import (
 	"weak"
 
 	"github.com/politeclose/politeclose/core"
-	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
 // Track makes srv report its connections to ctl and puts a handler of ours in
@@ -97,17 +96,5 @@ func (t *tracker) install(srv *http.Server) error {
 	srv.DisableGeneralOptionsHandler = true
 	t.enter(srv)
 	srv.RegisterOnShutdown(t.onShutdown)
-	return goaway.Install(srv, func(_ context.Context, c *goaway.Conn) {
-		r := t.find(c.Conn)
-		if r == nil {
-			return
-		}
-		r.AnnounceWith(func(core.Reason) { c.Announce() })
-		r.http2.Store(c)
-		// Who comes while the listener is open has nowhere else to go, and is told
-		// with the first response.
-		if t.watching.Load() && r.DrainDue() {
-			r.AnnounceDrain()
-		}
-	})
+	return t.installHTTP2(srv)
 }

@@ -2,7 +2,6 @@ package goaway
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -99,9 +98,7 @@ func BenchmarkRequests(b *testing.B) {
 func benchmarkRequests(b *testing.B, secure, install bool) {
 	s := configured(secure, ok)
 	if install {
-		if err := Install(s.Server, func(context.Context, *Conn) {}); err != nil {
-			b.Fatal(err)
-		}
+		s.installWith(b, func(*Conn) {})
 	}
 	s.start(b)
 	tr := s.transport(b)

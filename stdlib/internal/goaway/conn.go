@@ -1,8 +1,6 @@
 package goaway
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -12,139 +10,115 @@ import (
 	"time"
 )
 
-// patience is how long a client may take to acknowledge the PINGs. Then the last
-// stream is named all the same. grpc-go waits as long.
-const patience = 5 * time.Second
-
-// With the first PING's acknowledgement the client has read the GOAWAY. But a
-// stream that it had begun before may still wait to be written: Go's client
-// numbers a stream first, and a PING is answered by another goroutine. This is
-// seen on one connection in some hundred, so there is a second PING, and on a
-// crowded machine a thread may be off the CPU for tens of milliseconds in
-// between, so it is sent a little later. Cowboy waits for 1 s, Envoy for 5.
-const (
-	rounds = 2
-	pause  = 100 * time.Millisecond
-)
-
-// A Conn is the server's end of an HTTP/2 connection, above TLS.
+// A Conn is the server's end of an HTTP/2 connection, above TLS. It follows the
+// frames that pass in both directions, and takes part only when the connection is
+// to end.
 //
-// Until it is announced it follows the frames that pass, which takes no
-// allocation. Its methods are safe for concurrent use as far as those of the
-// net.Conn below are; Read is for one goroutine at a time.
+// Its methods are safe for concurrent use as far as those of the net.Conn below
+// are; Read is for one goroutine at a time.
 type Conn struct {
 	net.Conn
-	ctx  context.Context // what net/http made for the connection
-	gone chan struct{}   // for overTwin: closed when the twin is done with it
-
-	announced atomic.Bool // written under mu
-	idle      atomic.Bool // no stream is open, as net/http's ConnState says
+	idleLimit time.Duration // without a stream, before it is announced; 0 = none
 	ignored   atomic.Uint32
+	state     atomic.Uint32 // changes under mu
 
-	writing sync.Mutex // the fields up to the next blank line
+	// What is written.
+	writing sync.Mutex
 	out     frames
-	queued  []byte // frames of ours for the next place between two
-	said    bool   // the server has sent a GOAWAY of its own
-	shut    bool   // and nothing is to follow
+	rest    []byte // what an error has left of frames of ours
 
-	in       frames // these belong to the goroutine that reads
+	// What is read. It belongs to the goroutine that reads.
+	in       frames
+	preface  int    // bytes of the client's that are still to come
+	strips   bool   // the server expects no preface
 	toServer []byte // what Read returns before it reads on
-	highest  uint32 // stream that the client has opened
-	answered uint64 // PINGs
-	left     bool   // the server was told to shut the connection down
-	limited  bool   // the read deadline of ours is for the frame under way
 
-	mu          sync.Mutex // the fields below
-	closed      bool
-	interrupted bool // a read deadline of ours stands
-	impatience  *time.Timer
-	again       *time.Timer // sends the second PING
-	leaving     atomic.Bool // the server is to be told; written under mu
+	// What is known from both.
+	mu      sync.Mutex
+	streams streams
+	pushes  bool // the server has promised streams of its own
+
+	// The announcement, also under mu.
+	reason      string
+	pings       uint8       // of ours that have been written
+	confirmed   bool        // the client has acknowledged all of them
+	interrupted bool        // a read deadline of ours stands
+	since       time.Time   // the present step
+	heard       time.Time   // something ended or, from told on, came
+	timer       *time.Timer // of the present step; nil until one needs it
 }
 
-// Announce tells the client that the connection ends: a GOAWAY that accepts every
-// stream, and PINGs to know when the client has read it. It goes out between two
-// frames of the server's, the next time that there is such a place. Streams that
-// the client opens until it acknowledges the last PING are served, for at most
-// five seconds; then the server shuts the connection down.
-//
-// Announce does not wait for any of this. Calling it again does nothing, and
-// neither does calling it after the server has sent a GOAWAY for a reason of its
-// own, such as IdleTimeout.
-func (c *Conn) Announce() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.announced.Load() || c.closed {
-		return
-	}
-	c.impatience = time.AfterFunc(patience, c.interrupt)
-	c.announced.Store(true)
-	go c.send(append(goAway(maxStreamID), ping(1)...))
-}
-
-// Ignored returns how many streams the client has opened after it had
-// acknowledged that the connection ends. None of them was served.
-func (c *Conn) Ignored() int { return int(c.ignored.Load()) }
-
-// send writes frames of ours, now if no frame of the server's is under way. It
-// ends with the write, and so at the latest with the connection.
-func (c *Conn) send(b []byte) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	c.queued = append(c.queued, b...)
-	if c.mayInterpose(&c.out) {
-		c.flush()
-	}
-}
-
-// mayInterpose reports whether a frame of ours may follow what has passed. The
-// server's first frame is its SETTINGS, and nothing may come before that (RFC
-// 9113 §3.4).
-func (c *Conn) mayInterpose(out *frames) bool { return out.ended && out.between() }
-
-// flush writes what is queued. What an error leaves over is written before
-// anything else, so that frames stay whole.
-func (c *Conn) flush() error {
-	if c.said {
-		c.queued = nil // a later GOAWAY must not name a higher stream (RFC 9113 §6.8)
-		return nil
-	}
-	n, err := c.Conn.Write(c.queued)
-	c.queued = c.queued[n:]
-	return err
-}
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.shut {
-		return len(p), nil // acknowledgements, to a client that has been told to go
-	}
-	if len(c.queued) > 0 {
-		if n, err = c.writeAround(p); err != nil || n == len(p) {
+	for {
+		if err := c.interpose(); err != nil {
+			return n, err
+		}
+		if c.step() == shut {
+			return len(p), nil // acknowledgements, to a client that has been told to go
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		m, err := c.pass(p[n : n+c.stretch(p[n:])])
+		if n += m; err != nil {
 			return n, err
 		}
 	}
-	m, err := c.pass(p[n:])
-	return n + m, err
 }
 
-// writeAround writes p as far as the first place between two frames, if there is
-// one, and what is queued there.
-func (c *Conn) writeAround(p []byte) (n int, err error) {
-	for ahead := c.out; !c.mayInterpose(&ahead); {
-		if n == len(p) {
-			return 0, nil
+// flush is a Write of nothing: it sends what may wait for no frame of the
+// server's. It ends with the write, and so at the latest with the connection.
+func (c *Conn) flush() { _, _ = c.Write(nil) }
+
+// interpose does what belongs at the present place: it writes frames of ours, or
+// ends our direction behind the last response. What an error leaves of a frame is
+// written before anything else, so that frames stay whole.
+func (c *Conn) interpose() error {
+	if c.rest == nil {
+		if step := c.step(); step == serving || !c.out.place() {
+			return nil
 		}
-		m, _ := ahead.advance(p[n:])
+		c.mu.Lock()
+		c.rest = c.next()
+		last := c.step() == named && len(c.streams.open) == 0 && !c.pushes
+		c.mu.Unlock()
+		if last {
+			c.shutWrite()
+		}
+		if c.rest == nil {
+			return nil
+		}
+	}
+	n, err := c.Conn.Write(c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+		c.mu.Lock()
+		c.passed()
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// stretch returns how much of p may be written before interpose has to be asked
+// again.
+func (c *Conn) stretch(p []byte) (n int) {
+	step := c.step()
+	if step != announcing && step != telling && step != asking {
+		return len(p)
+	}
+	for ahead := c.out; n < len(p); {
+		m, whole := ahead.advance(p[n:])
 		n += m
-	}
-	if n > 0 {
-		if n, err = c.pass(p[:n]); err != nil {
-			return n, err
+		if whole && ahead.between() && (step != announcing || ahead.endsStream() || ahead.kind() == frameReset) {
+			break
 		}
 	}
-	return n, c.flush()
+	return n
 }
 
 // pass writes p and follows what of it has gone out.
@@ -152,141 +126,152 @@ func (c *Conn) pass(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	for p = p[:n]; len(p) > 0; {
 		m, whole := c.out.advance(p)
-		if whole && c.out.kind() == frameGoAway {
-			c.said = true
+		if p = p[m:]; whole {
+			c.wrote()
 		}
-		p = p[m:]
-	}
-	if c.said && err == nil && c.idle.Load() && c.leaving.Load() && c.out.between() {
-		c.shutWrite()
 	}
 	return n, err
 }
 
-// shutWrite ends the server's direction behind the last frame. net/http would wait
-// a second for the client to close the connection; most do so when they read this,
-// and what they still send is read until then, so that nothing is reset.
-func (c *Conn) shutWrite() {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		c.shut = true
-		half.CloseWrite()
+// wrote follows a frame of the server's.
+func (c *Conn) wrote() {
+	f := &c.out
+	switch f.kind() {
+	case frameGoAway, framePushPromise, frameReset:
+	default:
+		if !f.endsStream() {
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch f.kind() {
+	case frameGoAway:
+		c.serverSaid(f.lastStream(), f.errorCode())
+	case framePushPromise:
+		c.pushes = true
+	case frameReset:
+		c.streamEnded(f.stream(), both)
+	default:
+		c.streamEnded(f.stream(), fromServer)
 	}
 }
 
+// shutWrite ends our direction. net/http would wait a second for the client to
+// close the connection; most do so when they read this, and what they still send
+// is read until then, so that nothing is reset.
+func (c *Conn) shutWrite() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	c.enter(shut)
+	c.mu.Unlock()
+	half.CloseWrite()
+}
+
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.strips && c.preface > 0 {
+		if err := c.readPreface(); err != nil {
+			return 0, err
+		}
+	}
 	for {
+		if c.step() == leaving && c.in.place() {
+			c.tellServer()
+		}
 		if len(c.toServer) > 0 {
 			n := copy(p, c.toServer)
 			c.toServer = c.toServer[n:]
 			return n, nil
 		}
-		if c.leaving.Load() && !c.left {
-			if c.in.between() {
-				c.left = true
-				c.endInterrupt()
-				c.toServer = goAway(0)
-				continue
-			}
-			c.limitFrame()
+		n, err := c.read(p)
+		if err == nil || !isTimeout(err) || !c.endInterrupt() {
+			return n, err
 		}
-		if c.announced.Load() && !c.left {
-			p = p[:min(len(p), c.in.missing())] // so that Read gets to the end of a frame
+		switch {
+		case n > 0:
+			return n, nil
+		case c.step() == over:
+			return 0, io.EOF
 		}
-		n, err := c.Conn.Read(p)
-		c.follow(p[:n])
-		if errors.Is(err, os.ErrDeadlineExceeded) && c.endInterrupt() {
-			overdue := c.limited && c.idle.Load()
-			c.limited = false
-			switch {
-			case n > 0:
-				return n, nil
-			case overdue:
-				return 0, io.EOF
-			}
+	}
+}
+
+// read reads from the connection below, to the end of the client's frame at most
+// where the server may have to be told behind it.
+func (c *Conn) read(p []byte) (int, error) {
+	if step := c.step(); step > serving && step < left {
+		p = p[:min(len(p), max(c.preface, c.in.missing()))]
+	}
+	n, err := c.Conn.Read(p)
+	for p = p[:n]; len(p) > 0; {
+		if m := min(c.preface, len(p)); m > 0 {
+			c.preface -= m
+			p = p[m:]
 			continue
 		}
-		return n, err
-	}
-}
-
-// follow looks at what the client sent.
-func (c *Conn) follow(p []byte) {
-	for len(p) > 0 {
-		n, whole := c.in.advance(p)
-		p = p[n:]
-		if !whole {
-			return
-		}
-		switch c.in.kind() {
-		case frameHeaders:
-			if stream := c.in.stream(); stream > c.highest {
-				c.highest = stream
-				if c.left && c.answered == rounds {
-					c.ignored.Add(1)
-				}
-			}
-		case framePing:
-			c.acknowledge()
+		m, whole := c.in.advance(p)
+		if p = p[m:]; whole {
+			c.got()
 		}
 	}
+	return n, err
 }
 
-// acknowledge handles a PING of the client's. One that acknowledges ours goes on
-// to the server all the same, which ignores it.
-func (c *Conn) acknowledge() {
-	if !c.announced.Load() || c.in.flags()&flagAck == 0 || c.in.length() != pingLength ||
-		binary.BigEndian.Uint64(c.in.ping()) != pingPayload+c.answered+1 {
-		return
-	}
-	c.answered++
-	if c.answered == rounds {
-		c.leave(false)
+// got follows a frame of the client's.
+func (c *Conn) got() {
+	f, step := &c.in, c.step()
+	opened, ends, kind := f.opened(), f.endsStream(), f.kind()
+	if opened == 0 && !ends && kind != frameReset && step != told && step != asked && kind != framePing {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed {
-		c.again = time.AfterFunc(pause, func() { c.send(ping(rounds)) })
+	if opened > 0 {
+		c.clientOpened(opened)
+	}
+	switch {
+	case ends:
+		c.streamEnded(f.stream(), fromClient)
+	case kind == frameReset:
+		c.streamEnded(f.stream(), both)
+	case kind == framePing && f.flags()&flagAck != 0 && f.length() == pingLength:
+		// It goes on to the server all the same, which ignores it.
+		c.acknowledged(f.ping() - pingPayload)
+	}
+	switch c.step() {
+	case telling:
+		if step == announcing {
+			go c.flush()
+		}
+	case told, asked:
+		c.heard = time.Now()
 	}
 }
 
-// interrupt is for a client that does not acknowledge. The server waits in a Read,
-// which has to return to hand it anything.
-func (c *Conn) interrupt() { c.leave(true) }
-
-// leave makes Read tell the server to shut the connection down.
-func (c *Conn) leave(interrupt bool) {
+// tellServer hands the server a GOAWAY as if the client had sent it.
+func (c *Conn) tellServer() {
+	c.endInterrupt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving.Load() || c.closed {
-		return
-	}
-	c.leaving.Store(true)
-	c.impatience.Stop()
-	if interrupt {
-		// crypto/tls and net both read on after a deadline; net/http interrupts its
-		// own reads in the same way.
-		c.interrupted = true
-		c.Conn.SetReadDeadline(time.Unix(1, 0))
+	if c.step() == leaving {
+		c.toServer = goAway(0, "")
+		c.enter(left)
 	}
 }
 
-// limitFrame bounds the time for a frame that the client has begun: the server
-// can be told only behind it. A client that stalls within it while no stream is
-// open has left for all that can be known.
-func (c *Conn) limitFrame() {
-	if c.limited {
-		return
-	}
-	c.limited = true
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// interrupt makes Read return, in which the server waits. It is called with mu
+// held.
+func (c *Conn) interrupt() {
+	// crypto/tls and net both read on after a deadline; net/http interrupts its own
+	// reads in the same way.
 	c.interrupted = true
-	c.Conn.SetReadDeadline(time.Now().Add(patience))
+	c.Conn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// endInterrupt takes back a read deadline of ours, and reports whether one
-// stood.
+// endInterrupt takes back a read deadline of ours, and reports whether one stood.
 func (c *Conn) endInterrupt() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -298,31 +283,17 @@ func (c *Conn) endInterrupt() bool {
 	return true
 }
 
+// isTimeout reports whether a deadline has passed. A connection of somebody else's
+// may say so with an error of its own.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // Close closes the connection below. An announcement under way ends with it.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	c.closed = true
-	for _, t := range []*time.Timer{c.impatience, c.again} {
-		if t != nil {
-			t.Stop()
-		}
-	}
+	c.enter(over)
 	c.mu.Unlock()
 	return c.Conn.Close()
-}
-
-// pingPayload is what the PINGs carry, plus their number. net/http's own carry
-// random bytes.
-const pingPayload uint64 = 0x706f6c697465_0000 // "polite"
-
-func ping(number uint64) []byte {
-	b := []byte{0, 0, pingLength, framePing, 0, 0, 0, 0, 0}
-	return binary.BigEndian.AppendUint64(b, pingPayload+number)
-}
-
-// goAway is a GOAWAY with NO_ERROR.
-func goAway(lastStream uint32) []byte {
-	b := []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0}
-	b = binary.BigEndian.AppendUint32(b, lastStream)
-	return binary.BigEndian.AppendUint32(b, 0)
 }

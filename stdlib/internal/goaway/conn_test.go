@@ -40,6 +40,9 @@ func (w *wire) Read(p []byte) (int, error)      { return w.read(p) }
 func (w *wire) SetReadDeadline(time.Time) error { return nil }
 func (w *wire) Close() error                    { return nil }
 
+// debug is the reason that the tests give.
+const debug = "because"
+
 // heard is what a client makes of the server's bytes.
 type heard struct {
 	theirs       []byte // without our frames
@@ -67,7 +70,7 @@ func listen(t *testing.T, b []byte) (h heard) {
 		}
 		whole := b[start : len(b)-rest.Len()]
 		switch {
-		case bytes.Equal(whole, goAway(maxStreamID)):
+		case bytes.Equal(whole, goAway(maxStreamID, debug)):
 			h.goAways++
 		case bytes.Equal(whole, ping(1)), bytes.Equal(whole, ping(2)):
 			h.pings++
@@ -111,7 +114,7 @@ func FuzzAnnouncementStaysBetweenFrames(f *testing.F) {
 			for i, p := range pieces {
 				if i == announceAt {
 					for range announcements {
-						go c.Announce()
+						go c.Announce(debug)
 					}
 					synctest.Wait()
 				}
@@ -126,7 +129,7 @@ func FuzzAnnouncementStaysBetweenFrames(f *testing.F) {
 			below.accept = nil
 			if announceAt == len(pieces) {
 				for range announcements {
-					go c.Announce()
+					go c.Announce(debug)
 				}
 			}
 			synctest.Wait()
@@ -168,6 +171,7 @@ func FuzzTheServerIsToldRightAfterTheAcknowledgement(f *testing.F) {
 			}
 			say(acknowledged(ping(2))...) // of a PING that was not sent yet
 			say(acknowledged(ping(1))...)
+			first := want.Len()
 			say(ping(2)...) // the client's own, with the same payload
 			say(acknowledged(ping(2))...)
 			end := want.Len()
@@ -175,7 +179,14 @@ func FuzzTheServerIsToldRightAfterTheAcknowledgement(f *testing.F) {
 			sent := bytes.Clone(want.Bytes())
 			rest := sent
 
+			c := new(Conn)
+			// The client has everything from the first acknowledgement on to say only
+			// after the pause.
 			below := &wire{read: func(p []byte) (int, error) {
+				if c.step() == pausing && len(rest) <= len(sent)-first {
+					time.Sleep(pause)
+					synctest.Wait()
+				}
 				n := copy(p[:min(len(p), 1+random.IntN(100))], rest)
 				rest = rest[n:]
 				if n == 0 {
@@ -183,9 +194,11 @@ func FuzzTheServerIsToldRightAfterTheAcknowledgement(f *testing.F) {
 				}
 				return n, nil
 			}}
-			c := &Conn{Conn: below}
+			c.Conn = below
 			defer c.Close()
-			c.Announce()
+			c.Write(settings())
+			c.Announce(debug)
+			synctest.Wait()
 			var got []byte
 			for {
 				p := make([]byte, 1+random.IntN(5000))
@@ -198,9 +211,9 @@ func FuzzTheServerIsToldRightAfterTheAcknowledgement(f *testing.F) {
 					t.Fatal(err)
 				}
 			}
-			wanted := append(append(sent[:end:end], goAway(0)...), sent[end:]...)
+			wanted := append(append(sent[:end:end], goAway(0, "")...), sent[end:]...)
 			if !bytes.Equal(got, wanted) {
-				t.Errorf("a GOAWAY at %d of %d bytes; it belongs to %d", bytes.Index(got, goAway(0)), len(sent), end)
+				t.Errorf("a GOAWAY at %d of %d bytes; it belongs to %d", bytes.Index(got, goAway(0, "")), len(sent), end)
 			}
 		})
 	})
@@ -220,7 +233,7 @@ func TestAnnounceWaitsForTheServersSettings(t *testing.T) {
 		below := new(wire)
 		c := &Conn{Conn: below}
 		defer c.Close()
-		c.Announce()
+		c.Announce(debug)
 		synctest.Wait()
 		if n := below.written.Len(); n > 0 {
 			t.Fatalf("%d bytes before the server has written any", n)
@@ -239,7 +252,7 @@ func TestAnnounceGoesOutAtOnceWhenNothingIsUnderWay(t *testing.T) {
 		c := &Conn{Conn: below}
 		defer c.Close()
 		c.Write(settings())
-		c.Announce()
+		c.Announce(debug)
 		synctest.Wait()
 		if h := listen(t, below.written.Bytes()); h.goAways != 1 || h.pings != 1 {
 			t.Fatalf("without another Write: %+v", h)
@@ -255,9 +268,9 @@ func TestAnnounceAfterTheServersOwnGoAwaySaysNothing(t *testing.T) {
 				c := &Conn{Conn: below}
 				defer c.Close()
 				c.Write(settings())
-				own := goAway(7)
+				own := goAway(7, "")
 				c.Write(own[:cut])
-				c.Announce()
+				c.Announce(debug)
 				synctest.Wait()
 				c.Write(own[cut:])
 				c.Write(settings())
@@ -280,7 +293,7 @@ func TestWhatAnErrorLeavesOfTheAnnouncementComesFirst(t *testing.T) {
 		defer c.Close()
 		c.Write(settings())
 		below.accept = func(int) (int, error) { return 3, os.ErrDeadlineExceeded }
-		c.Announce()
+		c.Announce(debug)
 		synctest.Wait()
 		if n, err := c.Write(settings()); n != 0 || err != os.ErrDeadlineExceeded {
 			t.Fatalf("Write: %d, %v", n, err)
@@ -296,8 +309,6 @@ func TestWhatAnErrorLeavesOfTheAnnouncementComesFirst(t *testing.T) {
 	})
 }
 
-const flagEndStream = 0x1
-
 // halfOpen can end one direction.
 type halfOpen struct {
 	wire
@@ -306,21 +317,47 @@ type halfOpen struct {
 
 func (h *halfOpen) CloseWrite() error { h.ended = true; return nil }
 
+// said gives the client's frames to whoever reads from the Conn.
+func said(frames ...[]byte) func(p []byte) (int, error) {
+	all := bytes.NewReader(bytes.Join(frames, nil))
+	return all.Read
+}
+
+func frame(kind http2.FrameType, flags http2.Flags, stream byte, payload ...byte) []byte {
+	return append([]byte{0, 0, byte(len(payload)), byte(kind), byte(flags), 0, 0, 0, stream}, payload...)
+}
+
+const (
+	endHeaders = http2.FlagHeadersEndHeaders
+	endStream  = http2.FlagHeadersEndStream
+)
+
+func get(stream byte) []byte { return frame(http2.FrameHeaders, endHeaders|endStream, stream) }
+
+// leave takes a Conn to the step at which the server is told.
+func leave(c *Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enter(leaving)
+}
+
 func TestTheServersDirectionEndsBehindItsLastResponse(t *testing.T) {
-	below := new(halfOpen)
+	below := &halfOpen{wire: wire{read: said(settings(), get(1))}}
 	c := &Conn{Conn: below}
 	defer c.Close()
 	c.Write(settings())
-	c.Announce()
-	c.leave(false)
-	c.Write(goAway(1))
-	response := []byte{0, 0, 0, byte(http2.FrameData), flagEndStream, 0, 0, 0, 1}
-	c.Write(response[:4])
-	c.idle.Store(true) // net/http says so when the frame is in its buffer
+	readAll(t, c)
+	leave(c)
+	c.Write(goAway(1, ""))
 	if below.ended {
 		t.Fatal("ended with a stream open")
 	}
-	c.Write(response[4:])
+	response := frame(http2.FrameData, endStream, 1)
+	c.Write(response[:4])
+	if below.ended {
+		t.Fatal("ended within the last frame")
+	}
+	c.Write(append(response[4:], frame(http2.FrameWindowUpdate, 0, 0, 0, 0, 0, 1)...))
 	if !below.ended {
 		t.Fatal("not ended after the last response")
 	}
@@ -330,13 +367,40 @@ func TestTheServersDirectionEndsBehindItsLastResponse(t *testing.T) {
 	}
 }
 
+// readAll reads what the client has said.
+func readAll(t *testing.T, c *Conn) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// net/http tells a client whose request it does not need to the end with
+// RST_STREAM, behind a whole response.
+func TestTheServersDirectionEndsBehindTheResetOfARequestThatIsNotNeeded(t *testing.T) {
+	below := &halfOpen{wire: wire{read: said(settings(), frame(http2.FrameHeaders, endHeaders, 1))}}
+	c := &Conn{Conn: below}
+	defer c.Close()
+	c.Write(settings())
+	readAll(t, c)
+	leave(c)
+	c.Write(goAway(1, ""))
+	c.Write(frame(http2.FrameHeaders, endHeaders|endStream, 1))
+	if below.ended {
+		t.Fatal("ended before the reset")
+	}
+	c.Write(frame(http2.FrameRSTStream, 0, 1, 0, 0, 0, 0))
+	if !below.ended {
+		t.Fatal("not ended")
+	}
+}
+
 func TestAConnWithoutAnAnnouncementIsEndedByTheServerAlone(t *testing.T) {
 	below := new(halfOpen)
 	c := &Conn{Conn: below}
 	defer c.Close()
-	c.idle.Store(true)
 	c.Write(settings())
-	c.Write(goAway(0)) // IdleTimeout
+	c.Write(goAway(0, "")) // IdleTimeout
 	if below.ended {
 		t.Fatal("ended")
 	}
@@ -348,10 +412,10 @@ func TestAnnounceAfterCloseDoesNothing(t *testing.T) {
 		c := &Conn{Conn: below}
 		c.Write(settings())
 		c.Close()
-		c.Announce()
+		c.Announce(debug)
 		synctest.Wait()
-		if h := listen(t, below.written.Bytes()); h.goAways > 0 || c.impatience != nil {
-			t.Fatalf("%+v, timer %v", h, c.impatience)
+		if h := listen(t, below.written.Bytes()); h.goAways > 0 || c.timer != nil {
+			t.Fatalf("%+v, timer %v", h, c.timer)
 		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -17,71 +19,104 @@ const (
 	unencrypted = "unencrypted_http2"
 )
 
-// backend serves HTTP/2 on c, whose preface has been read, and returns when c is
-// closed. h is the handler that net/http gives to a TLSNextProto function.
-type backend func(srv *http.Server, c net.Conn, h http.Handler)
+type protocols = map[string]func(*http.Server, *tls.Conn, http.Handler)
+
+// ErrUnknownRelease says that this Go release serves HTTP/2 in a way that is not
+// known here. It goes on without us.
+var ErrUnknownRelease = errors.New("HTTP/2 of this Go release is not known here and ends its connections by itself, " +
+	"with a single GOAWAY that may cost a request")
+
+// ErrConfigured says that something else serves HTTP/2.
+var ErrConfigured = errors.New(`http.Server.TLSNextProto["h2"] is set, by golang.org/x/net/http2.ConfigureServer for one: ` +
+	"leave HTTP/2 to net/http and configure it with http.Server.HTTP2")
 
 // Install makes the HTTP/2 connections of srv Conns: over TLS, and in cleartext
 // where srv.Protocols has UnencryptedHTTP2. Each is given to opened before its
-// first frame, with the context that srv.ConnContext returned for it. Where
-// net/http would not serve HTTP/2 (srv.Protocols, srv.TLSNextProto, GODEBUG),
-// Install does nothing.
+// first frame. Where net/http would not serve HTTP/2 (srv.Protocols,
+// srv.TLSNextProto, GODEBUG), Install does nothing.
 //
-// It is to be called once, after srv is configured and before it serves. It sets
-// srv.TLSNextProto, and srv.ConnState to a hook that calls the one it finds there
-// with the net.Conn that srv's listener returned. From then on srv.Shutdown
-// announces every connection.
+// It is to be called once, before srv serves. It sets srv.TLSNextProto,
+// srv.BaseContext to a function that calls the one it finds there, and on Go 1.26
+// srv.ConnState likewise. From then on a connection is announced by srv.Shutdown,
+// and a moment before it has been idle for srv.IdleTimeout.
 //
 // Two things are lost to it. On Go 1.26 srv.Shutdown makes net/http send its own
 // GOAWAY as soon as a connection has no stream open, without waiting for ours. On
 // Go 1.27 net/http also serves HTTP/2 on a listener's connection that is no
 // *tls.Conn but has its ConnectionState method, and after Install it does not.
 //
-// The error is net/http's where it cannot serve HTTP/2 with srv.TLSConfig, and
-// otherwise says that HTTP/2 is already served by something that a Conn cannot be
-// given to.
-func Install(srv *http.Server, opened func(context.Context, *Conn)) error {
-	own, err := ownHTTP2(srv, srv.TLSNextProto)
-	if err != nil || own[overTLS] == nil {
+// The error is net/http's where it cannot serve HTTP/2 with srv.TLSConfig, or
+// [ErrConfigured] or [ErrUnknownRelease].
+func Install(srv *http.Server, opened func(*Conn)) error {
+	i := &installed{srv: srv, opened: opened}
+	if err := i.install(srv.TLSNextProto); err != nil {
 		return err
 	}
-	all := &connections{opened: opened}
-	switch {
-	case own[unencrypted] != nil:
-		all.serve = handOver(srv.TLSNextProto, own)
-	case srv.TLSNextProto[overTLS] == nil:
-		all.serve = overTwin()
-	default:
-		return errors.New(`http.Server.TLSNextProto["h2"] is set, by golang.org/x/net/http2.ConfigureServer for one: ` +
-			"leave HTTP/2 to net/http and configure it with http.Server.HTTP2")
-	}
-	next := maps.Clone(srv.TLSNextProto)
-	if next == nil {
-		next = make(protocols)
-	}
-	next[overTLS] = all.acceptTLS
-	next[unencrypted] = all.acceptUnencrypted
-	srv.TLSNextProto = next
-	hook := srv.ConnState
-	srv.ConnState = func(c net.Conn, state http.ConnState) {
-		if ours := unwrap(c); ours != nil {
-			ours.idle.Store(state == http.StateIdle)
-			c = ours.Conn
+	baseContext := srv.BaseContext
+	srv.BaseContext = func(l net.Listener) context.Context {
+		i.begun.Do(func() { i.begin(l) })
+		if baseContext != nil {
+			return baseContext(l)
 		}
-		if hook != nil {
-			hook(c, state)
-		}
+		return context.Background()
 	}
-	srv.RegisterOnShutdown(all.announce)
+	srv.RegisterOnShutdown(i.announce)
 	return nil
 }
 
-type protocols = map[string]func(*http.Server, *tls.Conn, http.Handler)
+// installed is what Install has put into a server.
+type installed struct {
+	srv        *http.Server
+	opened     func(*Conn)
+	backend    backend // nil where there is no HTTP/2
+	nextProtos []string
+	begun      sync.Once
 
-// ownHTTP2 returns the TLSNextProto that net/http would give srv where given is the
-// user's, which has overTLS where srv is to serve HTTP/2. net/http makes it when a
-// server begins to serve, so one that has nothing to serve is asked.
-func ownHTTP2(srv *http.Server, given protocols) (protocols, error) {
+	mu      sync.Mutex
+	open    map[*Conn]struct{}
+	closing bool
+}
+
+// backend serves HTTP/2 on c, and returns when c is closed.
+type backend interface {
+	serve(srv *http.Server, c net.Conn, h http.Handler)
+}
+
+// install puts itself before what serves HTTP/2 with these protocols of the
+// user's.
+func (i *installed) install(given protocols) error {
+	like, err := ownHTTP2(i.srv, given)
+	if err != nil || like.TLSNextProto[overTLS] == nil {
+		return err
+	}
+	switch {
+	case like.TLSNextProto[unencrypted] != nil:
+		i.backend = &handOver{given: given, own: like.TLSNextProto}
+		i.srv.ConnState = i.unwrapping(i.srv.ConnState)
+	case given[overTLS] != nil:
+		return ErrConfigured
+	case register(new(http.Server)) != nil:
+		i.backend = &direct{in: i}
+	}
+	if i.backend == nil || !handsOver() {
+		return ErrUnknownRelease
+	}
+	i.nextProtos = like.TLSConfig.NextProtos
+	next := maps.Clone(given)
+	if next == nil {
+		next = make(protocols)
+	}
+	next[overTLS] = i.acceptTLS
+	next[unencrypted] = i.acceptUnencrypted
+	i.srv.TLSNextProto = next
+	return nil
+}
+
+// ownHTTP2 returns a server that net/http has made ready to serve with these
+// protocols of the user's, where it would do the same to srv. TLSNextProto has
+// overTLS then if srv is to serve HTTP/2. net/http does this when a server begins
+// to serve, so one that has nothing to serve is asked.
+func ownHTTP2(srv *http.Server, given protocols) (*http.Server, error) {
 	like := &http.Server{
 		TLSNextProto: maps.Clone(given),
 		TLSConfig:    new(tls.Config),
@@ -97,7 +132,7 @@ func ownHTTP2(srv *http.Server, given protocols) (protocols, error) {
 	if err := like.ServeTLS(nothing{}, "", ""); err != errNothing {
 		return nil, err
 	}
-	return like.TLSNextProto, nil
+	return like, nil
 }
 
 func noCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNothing }
@@ -111,87 +146,38 @@ func (nothing) Accept() (net.Conn, error) { return nil, errNothing }
 func (nothing) Close() error              { return nil }
 func (nothing) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// connections are the Conns of one server.
-type connections struct {
-	opened func(context.Context, *Conn)
-	serve  backend
-
-	mu      sync.Mutex
-	open    map[*Conn]struct{}
-	closing bool
-}
-
-func (cs *connections) acceptTLS(srv *http.Server, c *tls.Conn, h http.Handler) {
-	if err := readPreface(c); err != nil {
-		logPreface(srv, c, err)
-		return
+// begin is called when the server begins to serve, with its listener. It puts right
+// what has been set since Install:
+//
+//   - what serves HTTP/2 now, by http2.ConfigureServer, is put behind us; where that
+//     cannot be done HTTP/2 goes past us;
+//   - the hook that srv.ConnState has now is called with the net.Conn that net/http
+//     knows.
+//
+// And it does what net/http would have done had Install not been called: Go 1.26
+// adds to srv.TLSConfig.NextProtos, and a GetConfigForClient that returns a clone
+// of it relies on that.
+func (i *installed) begin(l net.Listener) {
+	srv := i.srv
+	if now := srv.TLSNextProto[overTLS]; now != nil && !same(now, i.acceptTLS) {
+		given := maps.Clone(srv.TLSNextProto)
+		if same(given[unencrypted], i.acceptUnencrypted) {
+			delete(given, unencrypted)
+		}
+		_ = i.install(given) // where it fails the server works without us
+	} else if _, ok := i.backend.(*handOver); ok {
+		srv.ConnState = i.unwrapping(srv.ConnState)
 	}
-	cs.accept(srv, c, h)
-}
-
-func (cs *connections) acceptUnencrypted(srv *http.Server, c *tls.Conn, h http.Handler) {
-	cs.accept(srv, c.NetConn().(interface{ UnencryptedNetConn() net.Conn }).UnencryptedNetConn(), h)
-}
-
-func (cs *connections) accept(srv *http.Server, nc net.Conn, h http.Handler) {
-	ours := &Conn{Conn: nc, ctx: contextOf(h)}
-	var c net.Conn = ours
-	if t, ok := nc.(*tls.Conn); ok {
-		c = &secure{ours, t}
-	}
-	cs.add(ours)
-	defer cs.remove(ours)
-	cs.opened(ours.ctx, ours)
-	cs.serve(srv, c, h)
-}
-
-// secure has what HTTP/2 asks of a connection over TLS.
-type secure struct {
-	*Conn
-	tls *tls.Conn
-}
-
-func (s *secure) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }
-
-// contextOf returns what net/http passes down to HTTP/2 in its handler.
-func contextOf(h http.Handler) context.Context {
-	return h.(interface{ BaseContext() context.Context }).BaseContext()
-}
-
-func (cs *connections) add(c *Conn) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.open == nil {
-		cs.open = make(map[*Conn]struct{})
-	}
-	cs.open[c] = struct{}{}
-	if cs.closing {
-		c.Announce()
+	if reflect.TypeOf(l) == reflect.TypeOf(tls.NewListener(nothing{}, nil)) && srv.TLSConfig != nil {
+		for _, proto := range i.nextProtos {
+			if !slices.Contains(srv.TLSConfig.NextProtos, proto) {
+				srv.TLSConfig.NextProtos = append(srv.TLSConfig.NextProtos, proto)
+			}
+		}
 	}
 }
 
-func (cs *connections) remove(c *Conn) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	delete(cs.open, c)
-}
-
-func (cs *connections) announce() {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.closing = true
-	for c := range cs.open {
-		c.Announce()
-	}
-}
-
-// unwrap returns the Conn that c is or has, nil if there is none.
-func unwrap(c net.Conn) *Conn {
-	switch c := c.(type) {
-	case *Conn:
-		return c
-	case *secure:
-		return c.Conn
-	}
-	return nil
+// same reports whether two functions are the same code.
+func same(a, b func(*http.Server, *tls.Conn, http.Handler)) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }

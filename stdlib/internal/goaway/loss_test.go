@@ -42,24 +42,25 @@ func TestNoPostIsLostWhenAConnectionEnds(t *testing.T) {
 		requests = 10000
 	}
 	overBoth(t, func(t *testing.T, secure bool) {
+		var known sync.Map // net.Conn → *counted
 		s := configured(secure, func(w http.ResponseWriter, r *http.Request) {
 			ok(w, r)
 			if c := r.Context().Value(countKey{}).(*counted); c.requests.Add(1) == 100 {
-				c.conn.Announce()
+				c.conn.Announce(debug)
 			}
 		}, func(srv *http.Server) {
-			srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-				return context.WithValue(ctx, countKey{}, new(counted))
+			srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+				count := new(counted)
+				known.Store(c, count)
+				return context.WithValue(ctx, countKey{}, count)
 			}
 		})
 		var conns atomic.Int32
-		err := Install(s.Server, func(ctx context.Context, c *Conn) {
-			ctx.Value(countKey{}).(*counted).conn = c
+		s.installWith(t, func(c *Conn) {
+			count, _ := known.Load(c.NetConn())
+			count.(*counted).conn = c
 			conns.Add(1)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		s.start(t)
 		tr := s.transport(t)
 

@@ -1,7 +1,6 @@
 package goaway
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -66,7 +65,7 @@ func TestInstallChangesNothingElseOfTheServer(t *testing.T) {
 	if srv.TLSConfig != config || len(config.NextProtos) > 0 || config.GetCertificate != nil {
 		t.Errorf("TLSConfig: %+v", srv.TLSConfig)
 	}
-	if srv.Protocols != nil || srv.HTTP2 != nil || srv.ConnContext != nil || srv.BaseContext != nil || srv.ErrorLog != nil {
+	if srv.Protocols != nil || srv.HTTP2 != nil || srv.ConnContext != nil || srv.ErrorLog != nil {
 		t.Errorf("%+v", srv)
 	}
 }
@@ -74,14 +73,13 @@ func TestInstallChangesNothingElseOfTheServer(t *testing.T) {
 func TestATimeoutThatIsSetAfterInstallIsKept(t *testing.T) {
 	overBoth(t, func(t *testing.T, secure bool) {
 		s := configured(secure, ok)
-		if err := Install(s.Server, func(context.Context, *Conn) {}); err != nil {
-			t.Fatal(err)
-		}
+		s.install(t)
 		s.IdleTimeout = 50 * time.Millisecond
 		s.start(t)
 		c := s.dial(t)
-		c.wantGoAway(0)
-		c.wantEnd()
+		want[*http2.GoAwayFrame](c, "a GOAWAY")
+		for c.next() != nil {
+		}
 	})
 }
 
@@ -107,7 +105,7 @@ func TestAServerConfiguredWithXNetIsAnnouncedOrRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := s.TLSNextProto[unencrypted] != nil
-	err := Install(s.Server, func(_ context.Context, c *Conn) { s.conns <- c })
+	err := Install(s.Server, func(c *Conn) { s.conns <- c })
 	if !served {
 		if err == nil || !strings.Contains(err.Error(), `TLSNextProto["h2"]`) || !strings.Contains(err.Error(), "http.Server.HTTP2") {
 			t.Fatalf("the error does not say what is wrong and what to do: %v", err)
@@ -119,7 +117,7 @@ func TestAServerConfiguredWithXNetIsAnnouncedOrRefused(t *testing.T) {
 	}
 	s.start(t)
 	c := s.dial(t)
-	(<-s.conns).Announce()
+	(<-s.conns).Announce(debug)
 	c.wantGoAway(maxStreamID)
 	c.wantPing()()
 	c.wantPing()()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net/http"
 	"os"
 	"time"
 )
@@ -17,30 +16,46 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // prefaceTimeout is net/http's.
 const prefaceTimeout = 10 * time.Second
 
-// readPreface does what net/http has done with a connection without TLS, so that
-// both kinds are served in the same way.
-func readPreface(c net.Conn) error {
-	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+// readPreface reads the client's preface for a server that expects none.
+func (c *Conn) readPreface() error {
+	c.Conn.SetReadDeadline(time.Now().Add(prefaceTimeout))
 	var got [len(preface)]byte
-	if _, err := io.ReadFull(c, got[:]); err != nil {
+	if _, err := io.ReadFull(c.Conn, got[:]); err != nil {
 		return err
 	}
 	if string(got[:]) != preface {
 		return fmt.Errorf("bogus greeting %q", got)
 	}
-	return c.SetReadDeadline(time.Time{})
+	c.preface = 0
+	return c.Conn.SetReadDeadline(time.Time{})
+}
+
+// greeted reads the preface of a connection whose server expects none. That is
+// done within the server's first call of the ConnState hook: its SETTINGS have gone
+// out then, as they do in net/http before it reads the preface, and its other
+// timeouts have not begun.
+func (i *installed) greeted(c *Conn) bool {
+	if c.preface == 0 {
+		return true
+	}
+	if err := c.readPreface(); err != nil {
+		i.logPreface(c, err)
+		c.Close()
+		return false
+	}
+	return true
 }
 
 // logPreface logs what net/http would, in its words.
-func logPreface(srv *http.Server, c net.Conn, err error) {
+func (i *installed) logPreface(c *Conn, err error) {
 	for _, ordinary := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded} {
 		if errors.Is(err, ordinary) {
 			return
 		}
 	}
 	logf := log.Printf
-	if srv.ErrorLog != nil {
-		logf = srv.ErrorLog.Printf
+	if i.srv.ErrorLog != nil {
+		logf = i.srv.ErrorLog.Printf
 	}
 	logf("http2: server: error reading preface from client %v: %v", c.RemoteAddr(), err)
 }

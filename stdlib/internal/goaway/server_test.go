@@ -2,7 +2,6 @@ package goaway
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"log"
@@ -27,11 +26,22 @@ type server struct {
 func serve(t *testing.T, secure bool, h http.HandlerFunc, options ...func(*http.Server)) *server {
 	t.Helper()
 	s := configured(secure, h, options...)
-	if err := Install(s.Server, func(_ context.Context, c *Conn) { s.conns <- c }); err != nil {
-		t.Fatal(err)
-	}
+	s.install(t)
 	s.start(t)
 	return s
+}
+
+// install does what package stdlib does.
+func (s *server) install(t testing.TB) {
+	t.Helper()
+	s.installWith(t, func(c *Conn) { s.conns <- c })
+}
+
+func (s *server) installWith(t testing.TB, opened func(*Conn)) {
+	t.Helper()
+	if err := Install(s.Server, opened); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func configured(secure bool, h http.HandlerFunc, options ...func(*http.Server)) *server {

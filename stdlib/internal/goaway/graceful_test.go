@@ -1,0 +1,297 @@
+package goaway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// Some released clients fail every open stream at any GOAWAY.
+func TestTheFirstGoAwayIsBehindTheResponseThatTriggersIt(t *testing.T) {
+	for name, respond := range map[string]func(http.ResponseWriter){
+		"a short one":   func(w http.ResponseWriter) { io.WriteString(w, "ok") },
+		"nothing":       func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
+		"one of 1 MB":   func(w http.ResponseWriter) { w.Write(make([]byte, 1<<20)) },
+		"one in pieces": func(w http.ResponseWriter) { w.(http.Flusher).Flush(); io.WriteString(w, "ok") },
+		"one with fields": func(w http.ResponseWriter) {
+			w.Header().Set("Long", string(make([]byte, 1<<16)))
+			w.Header().Set("Trailer", "Sum")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overBoth(t, func(t *testing.T, secure bool) {
+				var conn *Conn
+				overPipeOf(t, secure, nil, func(t *testing.T, s *server, c *client) {
+					conn = <-s.conns
+					c.WriteWindowUpdate(0, 1<<24)
+					c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 24})
+					c.request(1, http.MethodGet)
+					if before := c.untilGoAway(); !endsWith(before, 1) {
+						t.Errorf("the GOAWAY came behind %v", before)
+					}
+				}, func(srv *http.Server) {
+					srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						conn.Announce(debug)
+						respond(w)
+						w.Header().Set("Sum", "0")
+					})
+				})
+			})
+		})
+	}
+}
+
+// untilGoAway returns the frames before the first GOAWAY.
+func (c *client) untilGoAway() (before []http2.FrameHeader) {
+	c.Helper()
+	for {
+		f := c.next()
+		if f == nil {
+			c.Fatalf("no GOAWAY behind %v", before)
+		}
+		if goAway, ok := f.(*http2.GoAwayFrame); ok {
+			if goAway.LastStreamID != maxStreamID || string(goAway.DebugData()) != debug {
+				c.Fatalf("%v with %q", goAway, goAway.DebugData())
+			}
+			return before
+		}
+		if s, ok := f.(*http2.SettingsFrame); !ok || !s.IsAck() {
+			before = append(before, f.Header())
+		}
+	}
+}
+
+// endsWith reports whether the last frame is the end of these streams, in any
+// order.
+func endsWith(frames []http2.FrameHeader, streams ...uint32) bool {
+	if len(frames) == 0 || !frames[len(frames)-1].Flags.Has(http2.FlagDataEndStream) {
+		return false
+	}
+	for _, stream := range streams {
+		if !slices.ContainsFunc(frames, func(f http2.FrameHeader) bool {
+			return f.StreamID == stream && (f.Type == http2.FrameData || f.Type == http2.FrameHeaders) && f.Flags.Has(http2.FlagDataEndStream)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestTheFirstGoAwayIsBehindEveryResponseUnderWay(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		for _, stream := range []uint32{1, 3, 5} {
+			c.request(stream, http.MethodPost)
+		}
+		synctest.Wait()
+		(<-s.conns).Announce(debug)
+		c.request(7, http.MethodPost) // it came after the announcement
+		synctest.Wait()
+		for _, stream := range []uint32{3, 1, 5} {
+			c.WriteData(stream, true, nil)
+		}
+		if before := c.untilGoAway(); !endsWith(before, 1, 3, 5) || len(before) != 6 {
+			t.Errorf("the GOAWAY came behind %v", before)
+		}
+	})
+}
+
+func TestTheFirstGoAwayDoesNotWaitForAStreamThatTheClientResets(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		c.request(1, http.MethodPost)
+		synctest.Wait()
+		start := time.Now()
+		(<-s.conns).Announce(debug)
+		c.WriteRSTStream(1, http2.ErrCodeCancel)
+		c.untilGoAway()
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("it came after %v", waited)
+		}
+	})
+}
+
+func TestTheFirstGoAwayDoesNotWaitLongForAResponse(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		c.request(1, http.MethodPost)
+		synctest.Wait()
+		start := time.Now()
+		(<-s.conns).Announce(debug)
+		c.untilGoAway()
+		if waited := time.Since(start); waited != lastResponses {
+			t.Errorf("it came after %v, want %v", waited, lastResponses)
+		}
+	})
+}
+
+// overPipes is overPipe, over TLS and in cleartext.
+func overPipes(t *testing.T, test func(t *testing.T, s *server, c *client)) {
+	t.Helper()
+	overBoth(t, func(t *testing.T, secure bool) { overPipe(t, secure, test) })
+}
+
+func TestAClientThatDoesNotAcknowledge(t *testing.T) {
+	for name, test := range map[string]struct {
+		silence func(c *client) // from the first GOAWAY on
+		after   time.Duration
+	}{
+		"is told when patience is over": {func(*client) {}, patience},
+		"is told when it has not sent a frame for as long": {
+			func(c *client) { time.Sleep(3 * time.Second); c.WriteWindowUpdate(0, 1) },
+			3*time.Second + patience,
+		},
+		"is waited for while it uploads": {
+			func(c *client) {
+				c.request(3, http.MethodPost)
+				time.Sleep(20 * time.Second)
+				c.WriteData(3, true, nil)
+			},
+			20*time.Second + patience,
+		},
+		"is not waited for for ever": {
+			func(c *client) {
+				for range int(longest / time.Second) {
+					time.Sleep(time.Second)
+					c.WriteWindowUpdate(0, 1)
+				}
+			},
+			longest,
+		},
+		"is not waited for for ever while it uploads": {
+			func(c *client) { c.request(3, http.MethodPost) },
+			longest,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overPipes(t, func(t *testing.T, s *server, c *client) {
+				c.request(1, http.MethodGet)
+				c.wantAnswer(1)
+				synctest.Wait()
+				start := time.Now()
+				(<-s.conns).Announce(debug)
+				c.untilGoAway()
+				c.wantPing()
+				c.SetDeadline(start.Add(3 * longest))
+				go test.silence(c)
+				f := c.next()
+				for f != nil && f.Header().Type != http2.FrameGoAway {
+					f = c.next() // an answer
+				}
+				if waited := time.Since(start); f == nil || waited != test.after {
+					t.Errorf("told with %v after %v, want %v", f, waited, test.after)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestAClientThatDoesNotAcknowledgeIsToldAfterTheFrameThatItIsSending(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		c.request(1, http.MethodPost)
+		half := []byte{0, 0, 2, byte(http2.FrameData), 0, 0, 0, 0, 1, 'x'}
+		c.Write(half)
+		synctest.Wait()
+		c.SetDeadline(time.Now().Add(3 * longest))
+		(<-s.conns).Announce(debug)
+		c.untilGoAway()
+		c.wantPing()
+		time.Sleep(longest + 2*patience)
+		synctest.Wait()
+		c.Write([]byte("y"))
+		c.wantGoAway(1)
+		c.WriteData(1, true, nil)
+		c.wantAnswer(1)
+		c.wantEnd()
+	})
+}
+
+// A connection may say that a deadline has passed with an error of its own.
+type ownTimeouts struct{ net.Conn }
+
+func (c ownTimeouts) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &net.OpError{Op: "read", Err: ownTimeout{}}
+	}
+	return n, err
+}
+
+type ownTimeout struct{}
+
+func (ownTimeout) Error() string   { return "took too long" }
+func (ownTimeout) Timeout() bool   { return true }
+func (ownTimeout) Temporary() bool { return true }
+
+func TestATimeoutOfAnotherKindKillsNoStream(t *testing.T) {
+	overBoth(t, func(t *testing.T, secure bool) {
+		overPipeOf(t, secure, func(c net.Conn) net.Conn { return ownTimeouts{c} }, func(t *testing.T, s *server, c *client) {
+			c.request(1, http.MethodPost)
+			synctest.Wait()
+			c.SetDeadline(time.Now().Add(3 * longest))
+			(<-s.conns).Announce(debug)
+			c.untilGoAway()
+			c.wantPing()
+			c.wantGoAway(1)
+			c.WriteData(1, true, nil)
+			c.wantAnswer(1)
+			c.wantEnd()
+		})
+	})
+}
+
+func TestAnIdleConnectionIsToldTwiceAMomentBeforeIdleTimeout(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		t.Run(fmt.Sprint(timeout), func(t *testing.T) {
+			overBoth(t, func(t *testing.T, secure bool) {
+				overPipeOf(t, secure, nil, func(t *testing.T, s *server, c *client) {
+					c.SetDeadline(time.Now().Add(10 * timeout))
+					time.Sleep(timeout / 2)
+					c.request(1, http.MethodPost)
+					time.Sleep(3 * timeout / 2)
+					c.WriteData(1, true, nil)
+					c.wantAnswer(1)
+					idle := time.Now()
+					f := want[*http2.GoAwayFrame](c, "a GOAWAY")
+					at := time.Since(idle)
+					if f.LastStreamID != maxStreamID || at != timeout-min(timeout/5, time.Second) {
+						t.Errorf("%v after %v", f, at)
+					}
+					c.wantPing()()
+					c.wantPing()()
+					c.wantGoAway(1)
+					if at := time.Since(idle); at >= timeout {
+						t.Errorf("the last stream is named after %v", at)
+					}
+					c.wantEnd()
+				}, func(srv *http.Server) { srv.IdleTimeout = timeout })
+			})
+		})
+	}
+}
+
+func TestAnAnnouncementLeavesNoTimerBehind(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		var fired atomic.Int32
+		conn := <-s.conns
+		c.request(1, http.MethodPost)
+		synctest.Wait()
+		conn.Announce(debug)
+		c.Close()
+		synctest.Wait()
+		conn.mu.Lock()
+		running := conn.timer.Stop()
+		conn.mu.Unlock()
+		if running || fired.Load() > 0 {
+			t.Error("a timer still ran when the connection had ended")
+		}
+	})
+}

@@ -1,8 +1,0 @@
-//go:build !go1.27
-
-package goaway
-
-import "net/http"
-
-// copyNewer copies the settings that http.Server has since Go 1.27.
-func copyNewer(to, from *http.Server) {}
