@@ -37,21 +37,32 @@ func Namespace() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 }
 
+// Loopback makes the loopback device of a new network namespace work. It needs
+// CAP_NET_ADMIN and the command ip.
+func Loopback() error { return ip("link set lo up") }
+
+func ip(command string) error {
+	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", command, err, out)
+	}
+	return nil
+}
+
 // Mirror makes the network, in the process's network namespace and for the rest of
-// its life. It needs CAP_NET_ADMIN, /dev/net/tun and the command ip.
+// its life. It needs what Loopback needs, and /dev/net/tun.
 func Mirror(roundTrip time.Duration) error {
 	device, err := openDevice("mirror")
 	if err != nil {
 		return err
 	}
 	for _, command := range []string{
-		"link set lo up",
+		"link set lo up", // to reach Here from here
 		"link set mirror up",
 		"address add " + Here4 + "/24 dev mirror",
 		"address add " + Here6 + "/64 dev mirror nodad",
 	} {
-		if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", command, err, out)
+		if err := ip(command); err != nil {
+			return err
 		}
 	}
 	underway := make(chan packet, 1<<12)

@@ -1,7 +1,7 @@
 package quiesce
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -25,39 +25,34 @@ const (
 )
 
 // empty returns when nobody can be on the way into the accept queue any more.
-func (l *Listener) empty(ctx context.Context) error {
+func (l *Listener) empty(giveUp <-chan struct{}) error {
 	table, tableErr := openTable(l.Socket)
 	if tableErr == nil {
 		defer table.close()
 		if l.beside {
-			l.steer(ctx, table)
+			l.steer(giveUp, table)
 		}
 	}
 	if err := control(l.Socket, func(fd int) error { return setMinTTL(fd, 255) }); err != nil {
-		l.acceptUntilQuiet(ctx, moment)
+		l.acceptUntilQuiet(giveUp, moment)
 		return fmt.Errorf("cannot keep new connections off the listening socket while it empties: %w", err)
 	}
 	if tableErr != nil {
-		l.acceptUntilQuiet(ctx, roundTrip)
+		l.acceptUntilQuiet(giveUp, roundTrip)
 		return fmt.Errorf("cannot see who is about to connect: %w", tableErr)
 	}
 	// In this order: handshakes end in the queue.
-	handshakesErr := table.awaitHandshakes(ctx)
-	if err := table.awaitQueue(ctx); err != nil {
-		return err
-	}
-	return handshakesErr
+	return errors.Join(table.awaitHandshakes(giveUp), table.awaitQueue(giveUp))
 }
 
 // awaitHandshakes waits until the handshakes are over that have begun.
-func (t *table) awaitHandshakes(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	sleep(ctx, settling)
+func (t *table) awaitHandshakes(giveUp <-chan struct{}) error {
+	end := time.Now().Add(longest)
+	sleep(giveUp, settling)
 	begun, err := t.handshakes()
 	for err == nil && len(begun) > 0 {
-		if !sleep(ctx, nextLook) {
-			return fmt.Errorf("%d handshakes are not over: %w", len(begun), ctx.Err())
+		if time.Now().After(end) || !sleep(giveUp, nextLook) {
+			return fmt.Errorf("clients that had begun to connect, and have not finished: %d", len(begun))
 		}
 		var now map[socketID]bool
 		now, err = t.handshakes()
@@ -67,14 +62,14 @@ func (t *table) awaitHandshakes(ctx context.Context) error {
 }
 
 // awaitQueue waits until nobody is in the accept queue.
-func (t *table) awaitQueue(ctx context.Context) error {
+func (t *table) awaitQueue(giveUp <-chan struct{}) error {
 	for {
 		waiting, err := t.waiting()
 		switch {
 		case err != nil || waiting == 0:
 			return err
-		case !sleep(ctx, nextLook):
-			return fmt.Errorf("%d connections wait to be accepted: %w", waiting, ctx.Err())
+		case !sleep(giveUp, nextLook):
+			return fmt.Errorf("clients that wait to be accepted: %d", waiting)
 		}
 	}
 }

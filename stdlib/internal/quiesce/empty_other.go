@@ -3,7 +3,6 @@
 package quiesce
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,8 +14,8 @@ import (
 // moment is how long nobody has to have come.
 const moment = 5 * time.Millisecond
 
-func (l *Listener) empty(ctx context.Context) error {
-	l.acceptUntilQuiet(ctx, moment)
+func (l *Listener) empty(giveUp <-chan struct{}) error {
+	l.acceptUntilQuiet(giveUp, moment)
 	return fmt.Errorf("cannot keep new connections off a listening socket on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 

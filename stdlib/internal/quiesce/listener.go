@@ -1,7 +1,6 @@
 package quiesce
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -46,34 +45,34 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // Leave closes the socket once nobody waits in its queue or is on the way there,
-// and at once when ctx is done. Handshakes are waited for for a second. Accept has
-// to be called all the while; it returns an error when the socket is closed. Leave
-// is called once.
+// and at once when giveUp is closed. Handshakes are waited for for a second. Accept
+// has to be called all the while; it returns an error when the socket is closed.
+// Leave is called once.
 //
 // The error says why somebody may have been lost all the same. The socket is
 // closed in any case.
-func (l *Listener) Leave(ctx context.Context) error {
+func (l *Listener) Leave(giveUp <-chan struct{}) error {
 	defer l.Close()
 	l.latest.Store(time.Now().UnixNano())
 	l.leaving.Store(true)
-	return l.empty(ctx)
+	return l.empty(giveUp)
 }
 
 // acceptUntilQuiet waits until nobody was accepted for d.
-func (l *Listener) acceptUntilQuiet(ctx context.Context, d time.Duration) {
-	for left := d; left > 0 && sleep(ctx, left); {
+func (l *Listener) acceptUntilQuiet(giveUp <-chan struct{}, d time.Duration) {
+	for left := d; left > 0 && sleep(giveUp, left); {
 		left = d - time.Since(time.Unix(0, l.latest.Load()))
 	}
 }
 
-// sleep reports whether ctx was not done before d was over.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep reports whether d was over before giveUp was closed.
+func sleep(giveUp <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-ctx.Done():
+	case <-giveUp:
 		return false
 	}
 }

@@ -1,7 +1,6 @@
 package quiesce_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"testing"
@@ -54,9 +53,9 @@ func accept(t *testing.T, l net.Listener) accepted {
 }
 
 // leave is a Leave under way. The channel has its error.
-func leave(ctx context.Context, l *quiesce.Listener) <-chan error {
+func leave(t *testing.T, l *quiesce.Listener) <-chan error {
 	left := make(chan error, 1)
-	go func() { left <- l.Leave(ctx) }()
+	go func() { left <- l.Leave(t.Context().Done()) }()
 	return left
 }
 
@@ -84,7 +83,7 @@ func TestWhoWaitsInTheQueueIsAcceptedAndHeard(t *testing.T) {
 			for range 20 {
 				clients = append(clients, dial(t, l.Addr().String()))
 			}
-			left := leave(t.Context(), l)
+			left := leave(t, l)
 			servers := accept(t, l)
 			clienttest.Receive(t, "left", left)
 			for range clients {
@@ -114,7 +113,7 @@ func TestAUnixSocketAcceptsWhoWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	left := leave(t.Context(), l)
+	left := leave(t, l)
 	servers := accept(t, l)
 	if clienttest.Receive(t, "left", left) == nil {
 		t.Error("Leave did not say that it could keep nobody off")
@@ -122,12 +121,12 @@ func TestAUnixSocketAcceptsWhoWaits(t *testing.T) {
 	expectExchange(t, client, clienttest.Receive(t, "accepted", servers))
 }
 
-func TestLeaveEndsWithItsContext(t *testing.T) {
+func TestLeaveCanBeGivenUp(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	dial(t, l.Addr().String()) // and nobody accepts
-	ctx, cancel := context.WithCancel(t.Context())
-	left := leave(ctx, l)
-	cancel()
+	giveUp, left := make(chan struct{}), make(chan error, 1)
+	go func() { left <- l.Leave(giveUp) }()
+	close(giveUp)
 	if clienttest.Receive(t, "left", left) == nil {
 		t.Error("Leave did not say that somebody was left in the queue")
 	}
@@ -139,7 +138,7 @@ func TestLeaveEndsWithItsContext(t *testing.T) {
 func TestLeaveLeavesNoGoroutine(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	accept(t, l)
-	clienttest.Receive(t, "left", leave(t.Context(), l))
+	clienttest.Receive(t, "left", leave(t, l))
 	clienttest.ExpectNoGoroutine(t, "quiesce.(*Listener)")
 }
 

@@ -1,7 +1,6 @@
 package quiesce
 
 import (
-	"context"
 	"os"
 	"syscall"
 	"time"
@@ -29,30 +28,28 @@ const (
 //
 // A program stays behind when its process ends. With one socket left its index is
 // out of range, and then the kernel chooses as without a program.
-func (l *Listener) steer(ctx context.Context, table *table) {
+func (l *Listener) steer(giveUp <-chan struct{}, table *table) {
 	own, others, err := table.listeners()
 	if err != nil || len(sharing(own, others)) != 1 {
 		return
 	}
 	successor := uint32(1)
-	if !l.isAt(ctx, 0, roundTrip) && l.isAt(ctx, 1, longest) {
+	if !l.isAt(giveUp, 0, roundTrip) && l.isAt(giveUp, 1, longest) {
 		successor = 0
 	}
 	if l.choose(successor) == nil {
 		// Nobody has to be kept off who was on the way before.
-		_ = table.awaitHandshakes(ctx)
+		_ = table.awaitHandshakes(giveUp)
 	}
 }
 
 // isAt reports whether the socket itself has the index in the kernel's array, as
 // far as that can be found out: who is sent there comes out here.
-func (l *Listener) isAt(ctx context.Context, index uint32, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+func (l *Listener) isAt(giveUp <-chan struct{}, index uint32, patience time.Duration) bool {
 	if l.choose(index) != nil {
 		return false
 	}
-	found, end, err := l.visitor.connect(ctx, l.Addr())
+	found, end, err := l.visitor.connect(l.Addr(), patience)
 	if err != nil {
 		return false
 	}
@@ -60,9 +57,10 @@ func (l *Listener) isAt(ctx context.Context, index uint32, patience time.Duratio
 	select {
 	case <-found:
 		return true
-	case <-ctx.Done():
-		return false
+	case <-time.After(patience):
+	case <-giveUp:
 	}
+	return false
 }
 
 // sharing returns the sockets that are in own's group: new connections are

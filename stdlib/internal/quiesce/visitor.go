@@ -1,9 +1,9 @@
 package quiesce
 
 import (
-	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // visitor is a connection that a Listener makes to its own address, to learn who
@@ -16,11 +16,11 @@ type visitor struct {
 
 // connect connects to an address and returns a channel that is closed when the
 // Listener accepts it, and the function that ends the connection.
-func (v *visitor) connect(ctx context.Context, to net.Addr) (found <-chan struct{}, end func(), err error) {
+func (v *visitor) connect(to net.Addr, patience time.Duration) (found <-chan struct{}, end func(), err error) {
 	// What is accepted meanwhile has to wait until it is known whether it is this.
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c, err := new(net.Dialer).DialContext(ctx, to.Network(), to.String())
+	c, err := net.DialTimeout(to.Network(), to.String(), patience)
 	if err != nil {
 		return nil, nil, err
 	}
