@@ -11,7 +11,8 @@ import (
 // be taken back once net/http has its copy: a cache, a logger or a recorder that
 // keeps the map must not keep our announcement.
 type Override struct {
-	header http.Header
+	header http.Header // nil where nothing was changed
+	added  string
 	former map[string][]string
 }
 
@@ -20,7 +21,8 @@ type Override struct {
 // client something else (net/http compares the first value with "close").
 func SetClose(h http.Header) (o Override) {
 	o = DeleteConnection(h)
-	h["Connection"] = []string{"close"}
+	o.added = "Connection"
+	h[o.added] = []string{"close"}
 	return o
 }
 
@@ -45,8 +47,9 @@ func Advertise(h http.Header, keepAlive []string) (o Override) {
 	if h["Keep-Alive"] != nil {
 		return o
 	}
-	h["Keep-Alive"] = keepAlive
-	return Override{header: h}
+	o = Override{header: h, added: "Keep-Alive"}
+	h[o.added] = keepAlive
+	return o
 }
 
 // Changed reports whether there is anything to take back.
@@ -57,8 +60,9 @@ func (o Override) TakeBack() {
 	if o.header == nil {
 		return
 	}
-	delete(o.header, "Connection")
-	delete(o.header, "Keep-Alive")
+	if o.added != "" {
+		delete(o.header, o.added)
+	}
 	for name, values := range o.former {
 		o.header[name] = values
 	}

@@ -1,0 +1,259 @@
+package stdlib_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+func TestServeAloneIsAWholeDrain(t *testing.T) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(hello))).Start(over.Opts...)
+		one, two := over.Dial(t, s.Address), over.DialHTTP2(t, s.Address)
+		one.ExpectKept(one.Get("/"))
+		two.Get("/")
+		s.BeginDrain()
+		one.ExpectClosed(one.Get("/"))
+		one.Close()
+		two.ExpectGoAway()
+		two.ExpectEnd()
+		if report := s.MustEnd(); report.Announced != 2 || report.Forced != 0 || report.ClosedIdle != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+		if stats := ctl.Stats(); stats.Untracked != 0 || stats.Exchanges != 3 || stats.InFlight != 0 {
+			t.Errorf("the statistics are %+v", stats)
+		}
+	})
+}
+
+var ofTheDefaultMux = sync.OnceFunc(func() { http.HandleFunc("/of-the-default-mux", hello) })
+
+// Whatever the program does with the fields of the server, requests pass the
+// entry first.
+func TestTheEntryIsThereHoweverTheServerIsMade(t *testing.T) {
+	ofTheDefaultMux()
+	for name, prepare := range map[string]func(*testing.T, *http.Server, *core.Controller){
+		"a handler assigned after Track": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
+			track(t, srv, ctl)
+			srv.Handler = http.HandlerFunc(hello)
+		},
+		"a handler put around it after Track": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
+			srv.Handler = http.HandlerFunc(hello)
+			track(t, srv, ctl)
+			inner := srv.Handler
+			srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(&plainWriter{w}, r) })
+		},
+		"http.DefaultServeMux": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
+			track(t, srv, ctl)
+		},
+		"the user's own BaseContext": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
+			srv.BaseContext = servertest.NewHTTP(nil).BaseContext
+			track(t, srv, ctl)
+		},
+	} {
+		for _, http2 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, HTTP/2: %v", name, http2), func(t *testing.T) {
+				ctl := servertest.NewController(t)
+				s := httptest.NewUnstartedServer(nil)
+				prepare(t, s.Config, ctl)
+				s.EnableHTTP2 = http2
+				s.StartTLS()
+				defer s.Close()
+				response, err := s.Client().Get(s.URL + "/of-the-default-mux")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, _ := io.ReadAll(response.Body); string(body) != "hello" || response.Close {
+					t.Errorf("the response is %q, close %v", body, response.Close)
+				}
+				ctl.Drain()
+				if response, err = s.Client().Get(s.URL + "/of-the-default-mux"); err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, response.Body)
+				clienttest.Eventually(t, "it is counted", func() bool { return ctl.Stats().Closes[core.ReasonDrain] == 1 })
+				if stats := ctl.Stats(); response.Close == http2 || stats.Exchanges != 2 || stats.Untracked != 0 {
+					t.Errorf("close %v; the statistics are %+v", response.Close, stats)
+				}
+			})
+		}
+	}
+}
+
+func track(t *testing.T, srv *http.Server, ctl *core.Controller) {
+	t.Helper()
+	if err := stdlib.Track(srv, ctl); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type plainWriter struct{ http.ResponseWriter }
+
+func TestOPTIONSForTheServerIsAnsweredAsNetHTTPDoes(t *testing.T) {
+	never := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler saw it") })
+	bare := servertest.Listen(t)
+	servertest.Serve(t, servertest.NewHTTP(never), bare, servertest.Cleartext)
+	s := servertest.New(t, servertest.NewController(t), servertest.NewHTTP(never)).Start()
+	for name, request := range map[string]string{
+		"without a body":      clienttest.Request("OPTIONS", "*"),
+		"with one of 4 KB":    clienttest.Request("OPTIONS", "*", "Content-Length: 4096") + strings.Repeat("x", 4096),
+		"with one beyond":     clienttest.Request("OPTIONS", "*", "Content-Length: 4097") + strings.Repeat("x", 4097),
+		"over a dying client": clienttest.Request("OPTIONS", "*", "Connection: close"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var answers [2]clienttest.Response
+			for i, address := range []string{bare.Addr().String(), s.Address} {
+				client := clienttest.Dial(t, address)
+				client.Send(request)
+				answers[i] = client.Receive()
+				if answers[i].Connection != nil {
+					client.ExpectGone()
+				} else {
+					client.ExpectOpen()
+				}
+			}
+			if got, want := fmt.Sprint(answers[1]), fmt.Sprint(answers[0]); got != want {
+				t.Errorf("the response is %s, and without us it is %s", got, want)
+			}
+		})
+	}
+	t.Run("by the handler where the server was configured so", func(t *testing.T) {
+		srv := servertest.NewHTTP(http.HandlerFunc(hello))
+		srv.DisableGeneralOptionsHandler = true
+		s := servertest.New(t, servertest.NewController(t), srv).Start()
+		client := clienttest.Dial(t, s.Address)
+		client.Send(clienttest.Request("OPTIONS", "*"))
+		if r := client.Receive(); r.Body != "hello" {
+			t.Errorf("the body is %q", r.Body)
+		}
+	})
+}
+
+func TestNothingBelowTheEntrySeesTheAnnouncement(t *testing.T) {
+	for name, write := range map[string]func(http.ResponseWriter){
+		"nothing":     func(http.ResponseWriter) {},
+		"a status":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusTeapot) },
+		"a body":      func(w http.ResponseWriter) { io.WriteString(w, "hello") },
+		"a flush":     func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
+		"from a file": func(w http.ResponseWriter) { w.(io.ReaderFrom).ReadFrom(strings.NewReader("hello")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept := make(chan http.Header, 1)
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h := w.Header()
+				h["Connection"], h["X-Own"] = []string{"X-Hop"}, []string{"yes"}
+				write(w)
+				kept <- h // as a cache does
+			}))
+			srv.IdleTimeout = time.Minute
+			s := servertest.New(t, ctl, srv).Start(stdlib.AdvertiseKeepAlive(time.Second))
+			client := clienttest.Dial(t, s.Address)
+			for _, draining := range []bool{false, true} {
+				if draining {
+					ctl.Drain()
+				}
+				response := client.Get("/")
+				if draining {
+					client.ExpectClosed(response)
+				} else if response.Header.Get("Keep-Alive") != "timeout=59" {
+					t.Errorf("Keep-Alive is %q", response.Header["Keep-Alive"])
+				}
+				clienttest.Eventually(t, "the response has ended", func() bool { return ctl.Stats().InFlight == 0 })
+				h := <-kept
+				if fmt.Sprint(h["Connection"], h["X-Own"], h["Keep-Alive"]) != "[X-Hop] [yes] []" {
+					t.Errorf("draining: %v; the handler's header map is %v", draining, h)
+				}
+			}
+		})
+	}
+}
+
+func TestASuperfluousWriteHeaderIsLoggedWithItsRealCaller(t *testing.T) {
+	twice := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusTeapot)
+	})
+	var lines [2]string
+	for i := range lines {
+		var logged bytes.Buffer
+		srv := servertest.NewHTTP(twice)
+		srv.ErrorLog = log.New(&logged, "", 0)
+		var address string
+		if i == 0 {
+			l := servertest.Listen(t)
+			servertest.Serve(t, srv, l, servertest.Cleartext)
+			address = l.Addr().String()
+		} else {
+			address = servertest.New(t, servertest.NewController(t), srv).Start().Address
+		}
+		client := clienttest.Dial(t, address)
+		if r := client.Get("/"); r.Status != http.StatusOK {
+			t.Errorf("the status is %d", r.Status)
+		}
+		lines[i] = logged.String()
+	}
+	if lines[0] != lines[1] || !strings.Contains(lines[1], "entry_test.go") {
+		t.Errorf("logged is\n%q, and without us it is\n%q", lines[1], lines[0])
+	}
+}
+
+func TestAHandlerThatGoesOnAfterItsEndWritesToNobody(t *testing.T) {
+	ended, went := make(chan struct{}), make(chan error, 1)
+	ctl := servertest.NewController(t)
+	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hello")
+		go func() {
+			<-ended
+			w.WriteHeader(http.StatusTeapot)
+			w.(http.Flusher).Flush()
+			_, err := io.WriteString(w, "goodbye")
+			went <- err
+		}()
+	}))).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.ExpectKept(get(t, client, "/"))
+	close(ended)
+	if err := clienttest.Receive(t, "the handler's end", went); err != http.ErrHandlerTimeout {
+		t.Errorf("a write after the end returned %v", err)
+	}
+	client.ExpectOpen()
+}
+
+func TestAResponseThatIsAbortedBeforeAnythingLeftAnnouncesNothing(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"at once":           func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"behind a header":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic(http.ErrAbortHandler) },
+		"behind some bytes": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello"); panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			s := servertest.New(t, ctl, servertest.NewHTTP(handler)).Start(stdlib.LameDuck(time.Minute), stdlib.DrainTimeout(2*time.Minute))
+			client := clienttest.Dial(t, s.Address)
+			s.BeginDrain()
+			client.Send(clienttest.Request("GET", "/"))
+			client.ExpectGone()
+			s.ExpectStats("it is over", func(s core.Stats) bool { return s.Open == 0 && s.InFlight == 0 })
+			if n := ctl.Stats().Closes[core.ReasonDrain]; n != 0 {
+				t.Errorf("%d closes were counted", n)
+			}
+			s.Force()
+			if report, _ := s.Wait(); report.Announced != 0 || report.Served != 0 {
+				t.Errorf("the report is %+v", report)
+			}
+		})
+	}
+}

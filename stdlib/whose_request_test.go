@@ -1,0 +1,315 @@
+package stdlib_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
+	"github.com/politeclose/politeclose/stdlib"
+)
+
+// What a rule needs of the request is read before a handler can change it.
+func TestAHandlerThatChangesItsRequestHidesNothing(t *testing.T) {
+	legacy := core.OnMatch(core.ReasonClient, func(r *http.Request) bool { return r.Header.Get("User-Agent") == "legacy" })
+	for name, c := range map[string]struct {
+		rule   core.Option
+		change func(*http.Request)
+	}{
+		"the path":       {core.OnRoutes("/secret"), func(r *http.Request) { r.URL.Path = "/" }},
+		"the URL":        {core.OnRoutes("/secret"), func(r *http.Request) { r.URL = &url.URL{Path: "/"} }},
+		"the URL, to no": {core.OnRoutes("/secret"), func(r *http.Request) { r.URL = nil }},
+		"the method":     {core.OnRoutes("GET /secret"), func(r *http.Request) { r.Method = "POST" }},
+		"the host":       {core.OnRoutes("example.com/secret"), func(r *http.Request) { r.Host = "example.org" }},
+		"a field":        {legacy, func(r *http.Request) { r.Header.Del("User-Agent") }},
+		"all fields":     {legacy, func(r *http.Request) { r.Header = nil }},
+		"the context": {core.OnRoutes("/secret"), func(r *http.Request) {
+			*r = *r.WithContext(context.WithValue(r.Context(), userKey{}, 1))
+		}},
+		"the context, to another": {core.OnRoutes("/secret"), func(r *http.Request) {
+			*r = *r.WithContext(context.Background())
+		}},
+	} {
+		for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				ctl := servertest.NewController(t, c.rule)
+				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					c.change(r)
+					io.WriteString(w, "hello")
+				})
+				var address string
+				if tracked {
+					address = servertest.New(t, ctl, servertest.NewHTTP(handler)).Start().Address
+				} else {
+					l := servertest.Listen(t)
+					servertest.Serve(t, servertest.NewHTTP(stdlib.Middleware(ctl)(handler)), l, servertest.Cleartext)
+					address = l.Addr().String()
+				}
+				client := clienttest.Dial(t, address)
+				client.Send("GET /secret HTTP/1.1\r\nHost: example.com\r\nUser-Agent: legacy\r\n\r\n")
+				client.ExpectClosed(client.Receive())
+				clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
+				if stats := ctl.Stats(); stats.Exchanges != 1 {
+					t.Errorf("the statistics are %+v", stats)
+				}
+			})
+		}
+	}
+}
+
+// A handler that was given up goes on with the request that rules have asked.
+func TestARuleDoesNotReadWhatAGivenUpHandlerWrites(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/secret"), core.OnMatch(core.ReasonClient, func(r *http.Request) bool {
+		return r.Header.Get("X-Legacy") != "" || r.URL.Path == "/legacy"
+	}))
+	release := make(chan struct{})
+	var handlers sync.WaitGroup
+	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := make(chan struct{})
+		handlers.Go(func() {
+			close(begun)
+			for {
+				select {
+				case <-release:
+					return
+				default:
+					r.Header.Set("X-Legacy", "yes")
+					r.URL.Path = "/legacy"
+				}
+			}
+		})
+		<-begun
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.ExpectKept(client.Get("/"))
+	close(release)
+	handlers.Wait()
+}
+
+// router is a program's own router with the middleware inside, as a batch
+// endpoint or a background job calls it.
+func router(ctl *core.Controller, routes map[string]http.HandlerFunc) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range routes {
+		mux.HandleFunc(pattern, handler)
+	}
+	return stdlib.Middleware(ctl)(mux)
+}
+
+func subRequest(ctx context.Context, method, target string) *http.Request {
+	return httptest.NewRequest(method, target, nil).WithContext(ctx)
+}
+
+// A request that a program makes itself announces nothing, but its route says
+// what really ran.
+func TestTheRouteOfASubRequestCountsForTheExchangeThatItIsPartOf(t *testing.T) {
+	type detached struct{ context.Context }
+	for name, c := range map[string]struct {
+		part   func(r *http.Request) *http.Request
+		closes bool
+	}{
+		"to another route":             {func(r *http.Request) *http.Request { return subRequest(r.Context(), "GET", "/other") }, false},
+		"to a sensitive one":           {func(r *http.Request) *http.Request { return subRequest(r.Context(), "POST", "/items/7") }, true},
+		"to it by another method":      {func(r *http.Request) *http.Request { return subRequest(r.Context(), "GET", "/items/7") }, false},
+		"with a context of its own":    {func(r *http.Request) *http.Request { return subRequest(detached{r.Context()}, "POST", "/items/7") }, true},
+		"as a copy with other methods": {func(r *http.Request) *http.Request { return override(r, "POST", "/items/7") }, true},
+		"with a deadline": {func(r *http.Request) *http.Request {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+			t.Cleanup(cancel)
+			return subRequest(ctx, "POST", "/items/7")
+		}, true},
+	} {
+		for kind, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				ctl := servertest.NewController(t, core.OnRoutes("POST /items/{id}"))
+				var inner http.Handler
+				inner = router(ctl, map[string]http.HandlerFunc{
+					"/items/{id}": hello, "/other": hello,
+					"/batch": func(w http.ResponseWriter, r *http.Request) {
+						var parts sync.WaitGroup
+						for range 4 {
+							parts.Go(func() { inner.ServeHTTP(httptest.NewRecorder(), c.part(r)) })
+						}
+						parts.Wait()
+						io.WriteString(w, "hello")
+					},
+				})
+				s := servertest.New(t, ctl, servertest.NewHTTP2(inner)).Start()
+				if http2 {
+					client := clienttest.DialUnencryptedHTTP2(t, s.Address)
+					client.Get("/batch")
+					if c.closes {
+						client.ExpectGoAway()
+					} else {
+						client.ExpectOpen()
+					}
+				} else {
+					client := clienttest.Dial(t, s.Address)
+					if response := get(t, client, "/batch"); c.closes {
+						client.ExpectClosed(response)
+					} else {
+						client.ExpectKept(response)
+					}
+				}
+				if stats := ctl.Stats(); !http2 && stats.Exchanges != 1 || stats.Untracked != 0 {
+					t.Errorf("the statistics are %+v", stats)
+				}
+			})
+		}
+	}
+}
+
+func override(r *http.Request, method, path string) *http.Request {
+	r = r.Clone(r.Context())
+	r.Method, r.URL.Path = method, path
+	return r
+}
+
+func TestARouteThatRanAfterTheHeaderHadLeftIsAnnouncedByTheNextResponse(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/secret"))
+	var inner http.Handler
+	inner = router(ctl, map[string]http.HandlerFunc{
+		"/secret": hello, "/other": hello,
+		"/stream": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			inner.ServeHTTP(httptest.NewRecorder(), subRequest(r.Context(), "GET", "/secret"))
+		},
+	})
+	s := servertest.New(t, ctl, servertest.NewHTTP(inner)).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.ExpectKept(get(t, client, "/stream"))
+	client.ExpectClosed(get(t, client, "/other"))
+}
+
+// Background work keeps the context of a request that is over.
+func TestBackgroundWorkCountsForNobody(t *testing.T) {
+	for name, keep := range map[string]func(context.Context) context.Context{
+		"as it is":     func(ctx context.Context) context.Context { return ctx },
+		"never done":   context.WithoutCancel,
+		"with a value": func(ctx context.Context) context.Context { return context.WithValue(ctx, userKey{}, 1) },
+		"values, alone": func(ctx context.Context) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), userKey{}, 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t, core.OnRoutes("/secret"))
+			kept := make(chan context.Context, 1)
+			begun, done := make(chan struct{}), make(chan struct{})
+			inner := router(ctl, map[string]http.HandlerFunc{
+				"/secret": hello,
+				"/start":  func(w http.ResponseWriter, r *http.Request) { kept <- keep(r.Context()); hello(w, r) },
+				"/slow":   func(w http.ResponseWriter, r *http.Request) { close(begun); <-done; hello(w, r) },
+			})
+			s := servertest.New(t, ctl, servertest.NewHTTP(inner)).Start()
+			client := clienttest.Dial(t, s.Address)
+			client.ExpectKept(get(t, client, "/start"))
+			client.Send(clienttest.Request("GET", "/slow"))
+			<-begun
+			inner.ServeHTTP(httptest.NewRecorder(), subRequest(<-kept, "GET", "/secret"))
+			if n := ctl.Stats().InFlight; n != 1 {
+				t.Errorf("%d exchanges are in flight", n)
+			}
+			close(done)
+			client.ExpectKept(client.Receive())
+			s.BeginDrain()
+			client.ExpectClosed(get(t, client, "/start"))
+			client.Close()
+			s.MustEnd()
+			if stats := ctl.Stats(); stats.Exchanges != 3 || stats.InFlight != 0 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+		})
+	}
+}
+
+func TestAContextReplacedBetweenTwoMiddlewareChangesNoCount(t *testing.T) {
+	for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+		t.Run(kind, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			inner := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !core.CloseAfter(r.Context(), core.ReasonHandler) {
+					t.Error("CloseAfter says that the connection stays")
+				}
+				io.WriteString(w, "hello")
+			}))
+			outer := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				inner.ServeHTTP(w, r.WithContext(context.Background()))
+			}))
+			var address string
+			if tracked {
+				address = servertest.New(t, ctl, servertest.NewHTTP(outer)).Start().Address
+			} else {
+				l := servertest.Listen(t)
+				servertest.Serve(t, servertest.NewHTTP(outer), l, servertest.Cleartext)
+				address = l.Addr().String()
+			}
+			client := clienttest.Dial(t, address)
+			client.ExpectClosed(get(t, client, "/"))
+			clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
+			if stats := ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonHandler] != 1 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+		})
+	}
+}
+
+func TestAnAccessLogLearnsWhetherAndWhyTheResponseAnnounces(t *testing.T) {
+	type line struct {
+		reason     core.Reason
+		announced  bool
+		connection uint64
+	}
+	logged := make(chan line, 1)
+	ctl := servertest.NewController(t, core.OnRoutes("/login"), core.OnStatus(http.StatusTeapot))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/login", hello)
+	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/silent", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/teapot", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	accessLog := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			reason, announced := core.Announced(r.Context())
+			logged <- line{reason, announced, core.ConnectionID(r.Context())}
+		})
+	}
+	s := servertest.New(t, ctl, servertest.NewHTTP2(accessLog(mux))).Start()
+	first := clienttest.Dial(t, s.Address)
+	for path, want := range map[string]core.Reason{"/": "", "/silent": ""} {
+		first.Get(path)
+		if got := <-logged; got != (line{want, want != "", 1}) {
+			t.Errorf("%s: logged is %+v", path, got)
+		}
+	}
+	id := uint64(1)
+	for path, want := range map[string]core.Reason{"/login": core.ReasonRoute, "/teapot": core.ReasonStatus} {
+		id++
+		client := clienttest.Dial(t, s.Address)
+		client.ExpectClosed(client.Get(path))
+		if got := <-logged; got != (line{want, true, id}) {
+			t.Errorf("%s: logged is %+v", path, got)
+		}
+	}
+	client := clienttest.DialUnencryptedHTTP2(t, s.Address)
+	client.Get("/login")
+	if got := <-logged; got != (line{core.ReasonRoute, true, id + 1}) {
+		t.Errorf("HTTP/2: logged is %+v", got)
+	}
+	ctl.Drain()
+	first.ExpectClosed(first.Get("/silent"))
+	if got := <-logged; got != (line{core.ReasonDrain, true, 1}) {
+		t.Errorf("in a drain, of a handler that wrote nothing: logged is %+v", got)
+	}
+	if _, announced := core.Announced(context.Background()); announced || core.ConnectionID(context.Background()) != 0 {
+		t.Error("a context without a Controller answers")
+	}
+}
