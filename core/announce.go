@@ -83,3 +83,14 @@ func (c *Connection) announce(reason reasonIndex, by *Exchange) {
 	(*c.sharedRecord().tell.Load())(c.ctl.reason(mark))
 	c.leaveAll(mark, by)
 }
+
+// closeLate is for what asks for the connection's end when the header has left.
+func (e *Exchange) closeLate(reason reasonIndex) {
+	switch {
+	case e.conn == nil || e.state.Load()&stateHijacked != 0:
+	case e.conn.tells():
+		e.conn.announce(reason, e)
+	default:
+		e.conn.setMark(reason)
+	}
+}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"math"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
-	"github.com/politeclose/politeclose/core/internal/counters"
 	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
@@ -75,147 +73,32 @@ const (
 	protocolMask  = 7
 )
 
-// Open fills the record for a connection accepted now. It must be called once,
-// before any other method. conn is what Conn returns, and is asked for the
-// client's address; it may be nil.
-func (c *Connection) Open(ctl *Controller, conn net.Conn) {
-	now := ctl.now()
-	c.ctl = ctl
-	c.conn = conn
-	c.id = ctl.connections.Add(1)
-	c.opened = now
-	c.lot = ctl.lots.Draw()
-	if share := ctl.drainShare(now); share > 0 {
-		// The connections that came before have had their share of the drain;
-		// this one has the rest of it before itself.
-		c.lot = c.lot.Within(share, 1)
-	}
-	c.set(bitOpen)
-	ctl.shard(c).Open.Add(1)
-	c.observe(EventAccepted, nil)
-}
-
-// Conn returns the connection that Open was given.
-func (c *Connection) Conn() net.Conn { return c.conn }
-
-// AnnounceWith makes announce tell the client that the connection ends, and why,
-// in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
-// the first exchange. announce is called at most once and must not wait.
-func (c *Connection) AnnounceWith(announce func(Reason)) {
-	c.sharedRecord().tell.Store(&announce)
-	c.speak(protocolHTTP2)
-}
-
-// DrainDue reports whether the Controller is draining and, with a [DrainSpread],
-// the connection's own moment has come.
-func (c *Connection) DrainDue() bool {
-	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
-}
-
-// AnnounceDrain announces the drain without waiting for a response to do it. It
-// does nothing where only a response can.
-func (c *Connection) AnnounceDrain() {
-	if c.tells() {
-		c.set(bitAnnouncedDrain)
-		c.announce(drainIndex, nil)
-	}
-}
-
-// Leave closes the connection's [Leaving] channels, for a server that is shut
-// down without a drain.
-func (c *Connection) Leave() {
-	c.set(bitLeft)
-	c.leaveAll(drainIndex, nil)
-}
-
-// tells reports whether AnnounceWith announces in place of a header.
-func (c *Connection) tells() bool {
-	s := c.shared.Load()
-	return s != nil && s.tell.Load() != nil
-}
-
 // Context returns ctx with the record in it, for every request of the
 // connection.
 func (c *Connection) Context(ctx context.Context) context.Context {
 	return &connectionContext{ctx, c}
 }
 
-// SetState reports a state as net/http does. It returns true with
-// [http.StateIdle] where the connection must be closed now: its last response
-// was announced as such, whatever became of the header later.
-//
-// [http.StateHijacked] counts the connection as hijacked until
-// [http.StateClosed] is reported for it.
-func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
-	s := c.ctl.shard(c)
-	switch state {
-	case http.StateActive:
-		if c.set(bitActive)&bitActive == 0 {
-			c.activate()
-			s.Active.Add(1)
-		}
-	case http.StateIdle:
-		c.leaveActive(s)
-		return c.mustClose()
-	case http.StateHijacked:
-		c.leaveActive(s)
-		if c.leaveOpen(s) {
-			c.set(bitHijacked | bitWasHijacked)
-			s.Hijacked.Add(1)
-		}
-		if e := c.current.Load(); e != nil {
-			e.hijack()
-		}
-	case http.StateClosed:
-		if c.leaveActive(s) {
-			c.set(bitWasActive)
-		}
-		c.leaveOpen(s)
-		before := c.clear(bitHijacked)
-		if before&bitHijacked != 0 {
-			s.Hijacked.Add(-1)
-		}
-		if before&bitLost == 0 {
-			c.leaveAll(0, nil)
-		}
-	}
-	return false
+// connectionContext is context.WithValue at half the size.
+type connectionContext struct {
+	context.Context
+	connection *Connection
 }
 
-func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
-	if c.clear(bitActive)&bitActive == 0 {
-		return false
+type contextKey struct{}
+
+func (c *connectionContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return c.connection
 	}
-	s.Active.Add(-1)
-	return true
+	return c.Context.Value(key)
 }
 
-func (c *Connection) leaveOpen(s *counters.Shard) (left bool) {
-	before := c.clear(bitOpen)
-	if before&bitOpen == 0 {
-		return false
-	}
-	s.Open.Add(-1)
-	if markOf(before) != 0 {
-		s.Leaving.Add(-1)
-	}
-	return true
-}
+// Conn returns the connection that Open was given.
+func (c *Connection) Conn() net.Conn { return c.conn }
 
-func (c *Connection) mustClose() bool {
-	bits := c.bits.Load()
-	if bits&bitAnnounced == 0 || c.HTTP2() {
-		return false
-	}
-	if c.current.Load() != nil || bits&bitGivenUp != 0 {
-		// The server goes on with the connection, so it was not told of the
-		// close: a handler above the middleware (http.TimeoutHandler) answered
-		// in its place, without our header. The next response announces.
-		c.clear(bitAnnounced | bitAnnouncedDrain | bitGivenUp)
-		return false
-	}
-	return true
-}
+// ID identifies the connection among all those of its Controller.
+func (c *Connection) ID() uint64 { return c.id }
 
 // Idle reports whether the connection is open and has no request under way.
 func (c *Connection) Idle() bool { return c.bits.Load()&(bitOpen|bitActive) == bitOpen }
@@ -224,40 +107,17 @@ func (c *Connection) Idle() bool { return c.bits.Load()&(bitOpen|bitActive) == b
 // it, as far as the server has said.
 func (c *Connection) Hijacked() bool { return c.bits.Load()&bitHijacked != 0 }
 
-// Announced reports whether the connection's end has been announced to the
-// client, and whether that was during a drain.
-func (c *Connection) Announced() (announced, inDrain bool) {
-	bits := c.bits.Load()
-	return bits&bitAnnounced != 0, bits&bitAnnouncedDrain != 0
-}
-
-// Served returns how many exchanges ended on the connection while the Controller
-// was draining.
-func (c *Connection) Served() int { return int(c.served.Load()) }
-
-// ForgetServed makes Served begin anew.
-func (c *Connection) ForgetServed() { c.served.Store(0) }
-
 // HTTP2 reports whether the connection is known to speak HTTP/2.
 func (c *Connection) HTTP2() bool { return c.protocol() == protocolHTTP2 }
 
-// InputAfterAnnounce reports that the client sent something that it should not
-// have sent after the announcement: on HTTP/1 anything but the rest of the last
-// request's body, on HTTP/2 a new stream after it had acknowledged the GOAWAY. It
-// returns true the first time.
-func (c *Connection) InputAfterAnnounce() bool {
-	bits := c.bits.Load()
-	if bits&bitAnnounced == 0 || bits&bitBodyPending != 0 {
-		return false
-	}
-	if c.set(bitInput)&bitInput != 0 {
-		return false
-	}
-	c.ctl.inputAfterAnnounce.Add(1)
-	return true
+// tells reports whether AnnounceWith announces in place of a header.
+func (c *Connection) tells() bool {
+	s := c.shared.Load()
+	return s != nil && s.tell.Load() != nil
 }
 
-func (c *Connection) set(bits uint32) (old uint32)   { return c.bits.Or(bits) }
+func (c *Connection) set(bits uint32) (old uint32) { return c.bits.Or(bits) }
+
 func (c *Connection) clear(bits uint32) (old uint32) { return c.bits.And(^bits) }
 
 // marked returns the connection's mark and what CloseAfter asked for.
@@ -291,11 +151,28 @@ func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first boo
 	}
 }
 
+// speak notes the protocol, once, and counts the connection under it.
+func (c *Connection) speak(p protocol) {
+	if c.protocol() == protocolUnknown && p != protocolUnknown {
+		c.set(uint32(p) << protocolShift)
+		c.ctl.opened[p].Add(1)
+	}
+}
+
+func (c *Connection) protocol() protocol {
+	return protocol(c.bits.Load() >> protocolShift & protocolMask)
+}
+
+// remote returns the client's address, nil where it is not known.
+func (c *Connection) remote() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.RemoteAddr()
+}
+
 // age returns how long the connection has been open, in nanoseconds.
 func (c *Connection) age(now int64) int64 { return now - c.opened }
-
-// ID identifies the connection among all those of its Controller.
-func (c *Connection) ID() uint64 { return c.id }
 
 // tooOld and usedUp draw the limit only where it may be near: most exchanges of a
 // connection are before that.
@@ -339,17 +216,24 @@ func (c *Connection) sharedRecord() *sharedRecord {
 	return s
 }
 
-// connectionContext is context.WithValue at half the size.
-type connectionContext struct {
-	context.Context
-	connection *Connection
-}
-
-type contextKey struct{}
-
-func (c *connectionContext) Value(key any) any {
-	if key == (contextKey{}) {
-		return c.connection
+// leaveAll closes the channels of the connection's streams, but for that of by.
+func (c *Connection) leaveAll(reason reasonIndex, by *Exchange) {
+	s := c.shared.Load()
+	if s == nil {
+		return
 	}
-	return c.Context.Value(key)
+	var all []*leaving.Channel
+	s.mu.Lock()
+	if s.leaver != nil {
+		all = append(all, s.leaver)
+	}
+	for stream, l := range s.streams {
+		if stream != by {
+			all = append(all, l)
+		}
+	}
+	s.mu.Unlock()
+	for _, l := range all {
+		l.Leave(uint32(reason))
+	}
 }

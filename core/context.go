@@ -109,15 +109,3 @@ func ConnectionID(ctx context.Context) uint64 {
 	}
 	return 0
 }
-
-// exchangeOf returns the exchange that decides for the request with this
-// context, nil where there is none.
-func exchangeOf(ctx context.Context) *Exchange {
-	switch found := ctx.Value(contextKey{}).(type) {
-	case *Connection:
-		return found.current.Load()
-	case *scoped:
-		return found.decider()
-	}
-	return nil
-}

@@ -1,7 +1,8 @@
 package core
 
 import (
-	"fmt"
+	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,32 +49,34 @@ type Controller struct {
 	unusedSaid         sync.Once // by Drained
 }
 
-// New returns a Controller with the rules that the options give, or an error
-// that names the first option with a bad argument, the value, and what is
-// allowed. Without options a connection ends for a drain, at a handler's word
-// and at the client's.
-func New(opts ...Option) (*Controller, error) {
-	cfg, err := newConfig(opts)
-	if err != nil {
-		return nil, err
+// simulation has what a Controller takes from the machine otherwise.
+type simulation struct {
+	now  func() time.Duration
+	seed uint64
+}
+
+// Simulated makes time and chance the caller's, so that a simulation that drives
+// Controllers gives the same result each time: now returns the time since any
+// fixed moment and must not go back, and everything random comes from seed. It is
+// not for servers: what runs by timers, such as [Leaving] and
+// [Controller.DrainStarted], keeps to the real time, and OnExcess's function is
+// waited for.
+func Simulated(now func() time.Duration, seed uint64) Option {
+	return func(c *config) error {
+		if now == nil {
+			return errors.New("Simulated: the clock function is nil")
+		}
+		c.simulated = &simulation{now, seed}
+		return nil
 	}
-	c := &Controller{
-		rules:  cfg.rules(),
-		start:  time.Now(),
-		config: *cfg,
+}
+
+// firstLot is where the lots begin.
+func (c *config) firstLot() uint32 {
+	if c.simulated != nil {
+		return rand.New(rand.NewPCG(c.simulated.seed, 0)).Uint32()
 	}
-	c.counters.Init()
-	c.lots.Init(cfg.firstLot())
-	c.budget.Init(cfg.perSecond, cfg.burst)
-	if err := c.load.init(cfg, c.snapshot); err != nil {
-		return nil, fmt.Errorf("politeclose: %w", err)
-	}
-	c.excess.init(cfg, c.counters.Staying)
-	c.drain.Init(cfg.flags, c.now, cfg.logger)
-	c.leavers.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
-	c.closes.init(len(cfg.reasons))
-	c.observers.init(c)
-	return c, nil
+	return rand.Uint32()
 }
 
 // now is the time since just before New on the monotonic clock, in nanoseconds,
@@ -84,6 +87,24 @@ func (c *Controller) now() int64 {
 	}
 	return int64(time.Since(c.start)) + 1
 }
+
+// drainSince returns when the drain began, 0 if there is none. It does not read
+// the flags.
+func (c *Controller) drainSince() int64 { return c.drain.Since() }
+
+// drainShare returns the share of the connections that has to go by now.
+func (c *Controller) drainShare(now int64) float64 {
+	since := c.drainSince()
+	if since == 0 {
+		return 0
+	}
+	if c.spread == 0 {
+		return 1
+	}
+	return min(max(0, float64(now-since)/float64(c.spread)), 1)
+}
+
+func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }
 
 // snapshot is what signals are told.
 func (c *Controller) snapshot() Snapshot {
@@ -98,5 +119,3 @@ func (c *Controller) shard(conn *Connection) *counters.Shard {
 	}
 	return c.counters.Of(conn.lot)
 }
-
-func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/politeclose/politeclose/core/internal/leaving"
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Exchange is one request and its response, from [Controller.Begin] to End. It
@@ -83,6 +86,46 @@ type more struct {
 	method, host string // of the request, before a handler can change it
 }
 
+// scoped is an exchange that the context of its request knows: a stream, which
+// shares every value of its connection with other streams, or one whose
+// connection has no record. What a record would remember it remembers itself.
+type scoped struct {
+	Exchange
+	more
+	context.Context
+	protocol protocol
+	asked    atomic.Uint32 // CloseAfter's reasonIndex, without a record
+	leaving  atomic.Pointer[leaving.Channel]
+}
+
+func (s *scoped) Value(key any) any {
+	if key == (contextKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// decider returns the exchange that decides for s: itself, or the one that it
+// turned out to be part of.
+func (s *scoped) decider() *Exchange {
+	if s.kind == partKind {
+		return s.more.owner
+	}
+	return &s.Exchange
+}
+
+// exchangeOf returns the exchange that decides for the request with this
+// context, nil where there is none.
+func exchangeOf(ctx context.Context) *Exchange {
+	switch found := ctx.Value(contextKey{}).(type) {
+	case *Connection:
+		return found.current.Load()
+	case *scoped:
+		return found.decider()
+	}
+	return nil
+}
+
 // The lowest bits of an exchange's state.
 const (
 	stateCommitted    = 1 << iota
@@ -108,7 +151,11 @@ const (
 )
 
 func matchedIn(state uint32) reasonIndex { return reasonIndex(state >> matchShift & 0xff) }
+
 func decidedIn(state uint32) reasonIndex { return reasonIndex(state >> reasonShift & 0xff) }
+
+// nobodys is the exchange of every request that counts for nobody.
+var nobodys Exchange
 
 // controller returns nil for noKind.
 func (e *Exchange) controller() *Controller {
@@ -127,155 +174,40 @@ func (e *Exchange) controller() *Controller {
 // framework has a writer of its own then has nothing to write.
 func (e *Exchange) Decides() bool { return e.kind != noKind && e.kind != partKind }
 
-// nobodys is the exchange of every request that counts for nobody.
-var nobodys Exchange
+func (e *Exchange) sensitive() bool { return e.state.Load()&stateSensitive != 0 }
 
-// Begin starts an exchange. The request it returns is the one to hand on: on an
-// HTTP/1 connection with a record it is the same one, and elsewhere a copy whose
-// context knows the Exchange.
-//
-// Where the server's own handler has begun the exchange already, or another
-// middleware of the same Controller, this one is part of that one: it hands on
-// its route and its Sensitive, and everything else about it does nothing. The
-// same holds for a request that a handler makes itself with the context of the
-// one that it serves. What it does counts for nobody once that exchange is over,
-// and where its context does not tell: on HTTP/1 one that can never be done, as
-// context.WithoutCancel makes it.
-//
-// A nil Controller begins an Exchange that decides nothing.
-func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
-	if c == nil {
-		return r, &nobodys
+// exempted asks the route, or the path where the router gave none.
+func exempted(state uint32) bool {
+	if state&stateRouted != 0 {
+		return state&stateExemptRoute != 0
 	}
-	switch found := r.Context().Value(contextKey{}).(type) {
-	case *Connection:
-		if found.ctl == c {
-			return found.begin(r)
-		}
-		c.sayForeign()
-	case *scoped:
-		if found.controller() == c {
-			return r, c.beginPart(found.decider(), r)
-		}
-		c.sayForeign()
-	}
-	return c.beginLone(r)
+	return state&stateExemptPath != 0
 }
 
-// Skip leaves the exchange out that this request is part of, if there is one: no
-// rule ends the connection with its response, not even a drain. It is what an
-// adapter's Skipper does in the place of Begin.
-func (c *Controller) Skip(r *http.Request) {
-	if e := exchangeOf(r.Context()); c != nil && e != nil && e.controller() == c {
-		e.state.Or(stateSkipped)
+// opened is when the connection was opened, as far as is known.
+func (e *Exchange) opened() int64 {
+	if e.conn != nil {
+		return e.conn.opened
 	}
+	return shed.LongAgo
 }
 
-// begin is for a middleware on a connection with a record.
-func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
-	if c.bits.Load()&bitEntered != 0 {
-		// What is the connection's own has passed the entry.
-		return r, c.ctl.beginPart(c.current.Load(), r)
+// lot is the connection's, so that a share of the connections goes and not a
+// share of the responses, which would take the busiest first. Without a record
+// there is nothing to remember it on.
+func (e *Exchange) lot(c *Controller) shed.Lot {
+	if e.conn != nil {
+		return e.conn.lot
 	}
-	if r.ProtoMajor == 2 {
-		return c.beginStream(r)
-	}
-	// An exchange whose context is done was given up by a handler above it, such
-	// as http.TimeoutHandler, and this is the connection's next request. Where it
-	// is this request that was given up, nobody will see what it does.
-	if outer := c.current.Load(); outer != nil && outer.context.Err() == nil {
-		if r.Context().Err() != nil {
-			return r, &nobodys
-		}
-		return r, c.ctl.beginPart(outer, r)
-	}
-	return r, c.beginOwn(r)
+	return c.lots.Draw()
 }
 
-func (c *Connection) beginOwn(r *http.Request) *Exchange {
-	e := &Exchange{kind: ownKind, conn: c, request: r, context: r.Context()}
-	e.look(c.ctl, r)
-	c.note(r)
-	c.current.Store(e)
-	c.count(r)
-	return e
-}
-
-func (c *Connection) count(r *http.Request) {
-	c.ctl.shard(c).Begun.Add(1)
-	if c.requests.Add(1) == 1 {
-		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
+// marked returns what was decided or asked before.
+func (e *Exchange) marked() (mark, asked reasonIndex) {
+	if e.conn != nil {
+		return e.conn.marked()
 	}
-}
-
-// look reads what the rules need of the request before a handler can change it.
-// The request is the handler's from then on.
-func (e *Exchange) look(c *Controller, r *http.Request) {
-	var state uint32
-	if r.Close {
-		state |= stateClientCloses
-	}
-	if r.ContentLength != 0 {
-		state |= stateHasBody
-	}
-	if r.ProtoMajor > 2 {
-		state |= stateHTTP3
-	}
-	if c.rules&hasRoutes != 0 && c.sensitivePath(r) {
-		state |= stateSensitive
-	}
-	if c.rules&hasExempt != 0 && c.exemptPath(r) {
-		state |= stateExemptPath
-	}
-	if c.rules&hasMatch != 0 && !r.Close {
-		state |= uint32(c.matching(r)) << matchShift
-	}
-	e.state.Store(state)
-}
-
-// matching asks the OnMatch rules, each once per exchange.
-func (c *Controller) matching(r *http.Request) reasonIndex {
-	for i := range c.matches {
-		if m := &c.matches[i]; m.accepts(r, c.logger) {
-			return m.reason
-		}
-	}
-	return 0
-}
-
-// leaveFlight stops counting the exchange as in flight.
-func (e *Exchange) leaveFlight() {
-	if e.state.Or(stateNotInFlight)&stateNotInFlight == 0 {
-		e.controller().shard(e.conn).Ended.Add(1)
-	}
-}
-
-// Sensitive ends the connection after this response, with [ReasonRoute]: what
-// the adapters' Sensitive middleware calls. Where the response's header has left
-// already, the connection's next response announces, or on HTTP/2 a GOAWAY.
-func (e *Exchange) Sensitive() {
-	switch e.kind {
-	case noKind:
-	case partKind:
-		if e.belongs() {
-			e.more.owner.Sensitive()
-		}
-	default:
-		if e.state.Or(stateSensitive)&stateCommitted != 0 {
-			e.closeLate(routeIndex)
-		}
-	}
-}
-
-// closeLate is for what asks for the connection's end when the header has left.
-func (e *Exchange) closeLate(reason reasonIndex) {
-	switch {
-	case e.conn == nil || e.state.Load()&stateHijacked != 0:
-	case e.conn.tells():
-		e.conn.announce(reason, e)
-	default:
-		e.conn.setMark(reason)
-	}
+	return 0, reasonIndex(e.more.scope.asked.Load())
 }
 
 // Postpone says that the response will be written after the middleware has
@@ -287,62 +219,52 @@ func (e *Exchange) Postpone() {
 	}
 }
 
-// End ends the exchange. It is to be deferred, so that a panic leaves no count
-// behind. Where nothing has been written through the Writer yet it is the commit
-// point, since net/http writes the header right after. Calling it again does
-// nothing.
-func (e *Exchange) End() {
-	switch e.kind {
-	case noKind:
-		return
-	case partKind:
-		e.report()
-		return
-	}
-	if e.below != nil && e.state.Load()&(stateCommitted|statePostponed) == 0 {
-		if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
-			e.conclude(before, e.touched(before), http.StatusOK)
-		}
-	}
-	e.tell()
-	e.end(true)
-}
-
-// end is what the end of an exchange has to do whether or not it has answered.
-func (e *Exchange) end(answered bool) {
-	before := e.state.Or(stateEnded | stateNotInFlight)
-	if before&stateEnded != 0 {
-		return
-	}
-	c := e.controller()
-	if before&stateNotInFlight == 0 {
-		c.shard(e.conn).Ended.Add(1)
-	}
-	switch e.kind {
-	case loneKind:
-		e.more.scope.end()
-		return
-	case streamKind:
-		e.more.scope.end()
-	case ownKind:
-		e.conn.end(e, before)
-	}
-	if answered && c.drainSince() != 0 && before&stateHijacked == 0 {
-		e.conn.served.Add(1)
+// leaveFlight stops counting the exchange as in flight.
+func (e *Exchange) leaveFlight() {
+	if e.state.Or(stateNotInFlight)&stateNotInFlight == 0 {
+		e.controller().shard(e.conn).Ended.Add(1)
 	}
 }
 
-// end ends the own exchange of an HTTP/1 connection.
-func (c *Connection) end(e *Exchange, state uint32) {
-	bits := c.bits.Load()
-	if bits&bitAnnounced != 0 {
-		if state&stateHasBody != 0 {
-			c.set(bitBodyPending)
-		}
-		if bits&bitEntered == 0 && e.context.Err() != nil && c.current.Load() == e {
-			c.set(bitGivenUp)
-		}
+// hijack takes the exchange out of HTTP: nothing is announced any more.
+func (e *Exchange) hijack() {
+	if e.kind == partKind {
+		return // its owner's writer says so as well
 	}
-	c.endLeaving(e)
-	c.current.CompareAndSwap(e, nil)
+	e.state.Or(stateCommitted | stateHijacked)
+	e.leaveFlight()
+}
+
+// isHijacked reports whether the request's context says nothing about the client
+// any more.
+func (e *Exchange) isHijacked() bool { return e.state.Load()&stateHijacked != 0 }
+
+// endLeaving closes the channel of an exchange that is over, unless its
+// connection has been hijacked.
+func (c *Connection) endLeaving(e *Exchange) {
+	s := c.shared.Load()
+	if s == nil || e.isHijacked() {
+		return
+	}
+	s.mu.Lock()
+	l := s.leaver
+	s.leaver = nil
+	s.mu.Unlock()
+	if l != nil {
+		l.Leave(0)
+	}
+}
+
+func (s *scoped) endLeaving() {
+	l := s.leaving.Load()
+	if l == nil || s.isHijacked() {
+		return
+	}
+	if s.conn != nil {
+		shared := s.conn.sharedRecord()
+		shared.mu.Lock()
+		delete(shared.streams, &s.Exchange)
+		shared.mu.Unlock()
+	}
+	l.Leave(0)
 }

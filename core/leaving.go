@@ -145,44 +145,6 @@ func (c *Connection) leavesForAge(e *Exchange) (reason uint32, again bool) {
 	return uint32(ageIndex), false
 }
 
-// endLeaving closes the channel of an exchange that is over, unless its
-// connection has been hijacked.
-func (c *Connection) endLeaving(e *Exchange) {
-	s := c.shared.Load()
-	if s == nil || e.isHijacked() {
-		return
-	}
-	s.mu.Lock()
-	l := s.leaver
-	s.leaver = nil
-	s.mu.Unlock()
-	if l != nil {
-		l.Leave(0)
-	}
-}
-
-// leaveAll closes the channels of the connection's streams, but for that of by.
-func (c *Connection) leaveAll(reason reasonIndex, by *Exchange) {
-	s := c.shared.Load()
-	if s == nil {
-		return
-	}
-	var all []*leaving.Channel
-	s.mu.Lock()
-	if s.leaver != nil {
-		all = append(all, s.leaver)
-	}
-	for stream, l := range s.streams {
-		if stream != by {
-			all = append(all, l)
-		}
-	}
-	s.mu.Unlock()
-	for _, l := range all {
-		l.Leave(uint32(reason))
-	}
-}
-
 // leaver returns that of a stream or of an exchange without a record.
 func (s *scoped) leaver(make bool) *leaving.Channel {
 	l := s.leaving.Load()
@@ -229,22 +191,4 @@ func (c *Connection) addStream(e *Exchange, l *leaving.Channel) {
 	default:
 		c.watch(l, e)
 	}
-}
-
-// isHijacked reports whether the request's context says nothing about the client
-// any more.
-func (e *Exchange) isHijacked() bool { return e.state.Load()&stateHijacked != 0 }
-
-func (s *scoped) endLeaving() {
-	l := s.leaving.Load()
-	if l == nil || s.isHijacked() {
-		return
-	}
-	if s.conn != nil {
-		shared := s.conn.sharedRecord()
-		shared.mu.Lock()
-		delete(shared.streams, &s.Exchange)
-		shared.mu.Unlock()
-	}
-	l.Leave(0)
 }

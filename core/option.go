@@ -21,6 +21,34 @@ import (
 // The others add to it.
 type Option func(*config) error
 
+// New returns a Controller with the rules that the options give, or an error
+// that names the first option with a bad argument, the value, and what is
+// allowed. Without options a connection ends for a drain, at a handler's word
+// and at the client's.
+func New(opts ...Option) (*Controller, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{
+		rules:  cfg.rules(),
+		start:  time.Now(),
+		config: *cfg,
+	}
+	c.counters.Init()
+	c.lots.Init(cfg.firstLot())
+	c.budget.Init(cfg.perSecond, cfg.burst)
+	if err := c.load.init(cfg, c.snapshot); err != nil {
+		return nil, fmt.Errorf("politeclose: %w", err)
+	}
+	c.excess.init(cfg, c.counters.Staying)
+	c.drain.Init(cfg.flags, c.now, cfg.logger)
+	c.leavers.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
+	c.closes.init(len(cfg.reasons))
+	c.observers.init(c)
+	return c, nil
+}
+
 // The options that take patterns, as errors and [PatternStat] name them.
 const (
 	onRoutes = "OnRoutes"

@@ -1,6 +1,237 @@
 package core
 
-import "log/slog"
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/politeclose/politeclose/core/internal/counters"
+)
+
+// Open fills the record for a connection accepted now. It must be called once,
+// before any other method. conn is what Conn returns, and is asked for the
+// client's address; it may be nil.
+func (c *Connection) Open(ctl *Controller, conn net.Conn) {
+	now := ctl.now()
+	c.ctl = ctl
+	c.conn = conn
+	c.id = ctl.connections.Add(1)
+	c.opened = now
+	c.lot = ctl.lots.Draw()
+	if share := ctl.drainShare(now); share > 0 {
+		// The connections that came before have had their share of the drain;
+		// this one has the rest of it before itself.
+		c.lot = c.lot.Within(share, 1)
+	}
+	c.set(bitOpen)
+	ctl.shard(c).Open.Add(1)
+	c.observe(EventAccepted, nil)
+}
+
+// AnnounceWith makes announce tell the client that the connection ends, and why,
+// in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
+// the first exchange. announce is called at most once and must not wait.
+func (c *Connection) AnnounceWith(announce func(Reason)) {
+	c.sharedRecord().tell.Store(&announce)
+	c.speak(protocolHTTP2)
+}
+
+// DrainDue reports whether the Controller is draining and, with a [DrainSpread],
+// the connection's own moment has come.
+func (c *Connection) DrainDue() bool {
+	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
+}
+
+// AnnounceDrain announces the drain without waiting for a response to do it. It
+// does nothing where only a response can.
+func (c *Connection) AnnounceDrain() {
+	if c.tells() {
+		c.set(bitAnnouncedDrain)
+		c.announce(drainIndex, nil)
+	}
+}
+
+// Leave closes the connection's [Leaving] channels, for a server that is shut
+// down without a drain.
+func (c *Connection) Leave() {
+	c.set(bitLeft)
+	c.leaveAll(drainIndex, nil)
+}
+
+// SetState reports a state as net/http does. It returns true with
+// [http.StateIdle] where the connection must be closed now: its last response
+// was announced as such, whatever became of the header later.
+//
+// [http.StateHijacked] counts the connection as hijacked until
+// [http.StateClosed] is reported for it.
+func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
+	s := c.ctl.shard(c)
+	switch state {
+	case http.StateActive:
+		if c.set(bitActive)&bitActive == 0 {
+			c.activate()
+			s.Active.Add(1)
+		}
+	case http.StateIdle:
+		c.leaveActive(s)
+		return c.mustClose()
+	case http.StateHijacked:
+		c.leaveActive(s)
+		if c.leaveOpen(s) {
+			c.set(bitHijacked | bitWasHijacked)
+			s.Hijacked.Add(1)
+		}
+		if e := c.current.Load(); e != nil {
+			e.hijack()
+		}
+	case http.StateClosed:
+		if c.leaveActive(s) {
+			c.set(bitWasActive)
+		}
+		c.leaveOpen(s)
+		before := c.clear(bitHijacked)
+		if before&bitHijacked != 0 {
+			s.Hijacked.Add(-1)
+		}
+		if before&bitLost == 0 {
+			c.leaveAll(0, nil)
+		}
+	}
+	return false
+}
+
+func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
+	if c.clear(bitActive)&bitActive == 0 {
+		return false
+	}
+	s.Active.Add(-1)
+	return true
+}
+
+func (c *Connection) leaveOpen(s *counters.Shard) (left bool) {
+	before := c.clear(bitOpen)
+	if before&bitOpen == 0 {
+		return false
+	}
+	s.Open.Add(-1)
+	if markOf(before) != 0 {
+		s.Leaving.Add(-1)
+	}
+	return true
+}
+
+func (c *Connection) mustClose() bool {
+	bits := c.bits.Load()
+	if bits&bitAnnounced == 0 || c.HTTP2() {
+		return false
+	}
+	if c.current.Load() != nil || bits&bitGivenUp != 0 {
+		// The server goes on with the connection, so it was not told of the
+		// close: a handler above the middleware (http.TimeoutHandler) answered
+		// in its place, without our header. The next response announces.
+		c.clear(bitAnnounced | bitAnnouncedDrain | bitGivenUp)
+		return false
+	}
+	return true
+}
+
+// Announced reports whether the connection's end has been announced to the
+// client, and whether that was during a drain.
+func (c *Connection) Announced() (announced, inDrain bool) {
+	bits := c.bits.Load()
+	return bits&bitAnnounced != 0, bits&bitAnnouncedDrain != 0
+}
+
+// Served returns how many exchanges ended on the connection while the Controller
+// was draining.
+func (c *Connection) Served() int { return int(c.served.Load()) }
+
+// ForgetServed makes Served begin anew.
+func (c *Connection) ForgetServed() { c.served.Store(0) }
+
+// InputAfterAnnounce reports that the client sent something that it should not
+// have sent after the announcement: on HTTP/1 anything but the rest of the last
+// request's body, on HTTP/2 a new stream after it had acknowledged the GOAWAY. It
+// returns true the first time.
+func (c *Connection) InputAfterAnnounce() bool {
+	bits := c.bits.Load()
+	if bits&bitAnnounced == 0 || bits&bitBodyPending != 0 {
+		return false
+	}
+	if c.set(bitInput)&bitInput != 0 {
+		return false
+	}
+	c.ctl.inputAfterAnnounce.Add(1)
+	return true
+}
+
+// ends counts how connections ended, in the order of allHow.
+type ends [len(allHow)]atomic.Uint64
+
+func (e *ends) count(how How) {
+	for i := range allHow {
+		if allHow[i] == how {
+			e[i].Add(1)
+		}
+	}
+}
+
+// Gone says that the connection is over: the server has let go of it and its
+// socket is closed. It is the last thing to be said, and once.
+//
+// seen is what the server knows of the end. [HowForced] and [HowIdle] say that the
+// server itself ended it, in a drain. [HowClient] and [HowError] say that the
+// client's end, or a reset, was seen, and [HowUnknown] that the server does not
+// look. An empty one says that there was nothing to see: net/http closed it.
+func (c *Connection) Gone(seen How) {
+	if seen == HowUnknown && c.Hijacked() {
+		c.set(bitLost) // a stream on it goes on until a drain
+	}
+	c.SetState(http.StateClosed)
+	if c.protocol() == protocolUnknown {
+		c.ctl.opened[protocolUnknown].Add(1)
+	}
+	how := c.how(seen)
+	c.ctl.ended.count(how)
+	c.observe(EventGone, func() (How, time.Duration) {
+		if how == HowAnnounced && seen == HowClient {
+			return how, c.sinceAnnouncement()
+		}
+		return how, 0
+	})
+}
+
+// how makes of what a server has seen what it means for this connection.
+func (c *Connection) how(seen How) How {
+	bits := c.bits.Load()
+	switch {
+	case seen == HowForced || seen == HowIdle:
+		return seen
+	case bits&bitAnnounced != 0:
+		return HowAnnounced
+	case bits&bitClientClose != 0:
+		return HowClient
+	case seen != "":
+		return seen
+	case bits&bitWasHijacked != 0:
+		return HowHandler
+	case bits&bitWasActive != 0:
+		return HowError
+	}
+	return HowIdle
+}
+
+// sinceAnnouncement returns 0 where nobody observed the announcement.
+func (c *Connection) sinceAnnouncement() time.Duration {
+	if s := c.shared.Load(); s != nil {
+		if announced := s.announced.Load(); announced != 0 {
+			return time.Duration(c.ctl.now() - announced)
+		}
+	}
+	return 0
+}
 
 // Logger returns the logger of the option of that name, for servers that have
 // something to say.

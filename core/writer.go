@@ -1,9 +1,13 @@
 package core
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"time"
+
+	"github.com/felixge/httpsnoop"
 )
 
 // Writer returns the ResponseWriter to hand on. It commits the exchange before
@@ -47,6 +51,34 @@ func (e *Exchange) wrap(w http.ResponseWriter) http.ResponseWriter {
 		return http2Writer{(*anyWriter)(e)}
 	}
 	return e.wrapOdd(w)
+}
+
+// partWriter returns the writer of a part: one that reports the route on the
+// goroutine that has it, just before the owner's commit point. Where no rule
+// looks at routes it is w itself.
+func (e *Exchange) partWriter(w http.ResponseWriter) http.ResponseWriter {
+	if e.more.ctl.rules&needsRoute == 0 {
+		return w
+	}
+	e.lookWhere(w)
+	return e.wrap(w)
+}
+
+func (e *Exchange) lookWhere(w http.ResponseWriter) {
+	if e.more.ctl.exchangeBelow(w) != e.more.owner {
+		e.state.Or(stateElsewhere)
+	}
+}
+
+// ReportRoute asks the route now instead of at the first write: for a router
+// that has found it before it calls its middleware, and whose writer w is not one
+// of [Exchange.Writer]. It does nothing where the exchange decides itself, which
+// is asked at its commit point.
+func (e *Exchange) ReportRoute(w http.ResponseWriter) {
+	if e.kind == partKind {
+		e.lookWhere(w)
+		e.report()
+	}
 }
 
 type unwrapper interface{ Unwrap() http.ResponseWriter }
@@ -127,4 +159,37 @@ func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 		}
 		w = e.below
 	}
+}
+
+// wrapOdd wraps a writer that is none of net/http's own, such as another
+// middleware's, at the price of several allocations.
+func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
+	own := (*anyWriter)(e)
+	return httpsnoop.Wrap(w, httpsnoop.Hooks{
+		WriteHeader: func(httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc { return own.WriteHeader },
+		Write:       func(httpsnoop.WriteFunc) httpsnoop.WriteFunc { return own.Write },
+		WriteString: func(httpsnoop.WriteStringFunc) httpsnoop.WriteStringFunc { return own.WriteString },
+		Flush:       func(httpsnoop.FlushFunc) httpsnoop.FlushFunc { return own.Flush },
+		FlushError: func(flush httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
+			return func() error {
+				own.write(flushing)
+				return flush()
+			}
+		},
+		ReadFrom: func(readFrom httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
+			return func(src io.Reader) (int64, error) {
+				own.write(flushing)
+				return readFrom(src)
+			}
+		},
+		Hijack: func(hijack httpsnoop.HijackFunc) httpsnoop.HijackFunc {
+			return func() (net.Conn, *bufio.ReadWriter, error) {
+				conn, rw, err := hijack()
+				if err == nil {
+					e.hijack()
+				}
+				return conn, rw, err
+			}
+		},
+	})
 }

@@ -118,14 +118,6 @@ func (e *Exchange) commitImplicitly() {
 	}
 }
 
-// touched returns the header map, nil where nobody has asked for it.
-func (e *Exchange) touched(state uint32) http.Header {
-	if state&stateUntouched != 0 {
-		return nil
-	}
-	return e.below.Header()
-}
-
 // flushing is in the place of a number of bytes: nothing is held back.
 const flushing = 1 << 20
 
@@ -207,13 +199,4 @@ type http2Writer struct{ *anyWriter }
 
 func (w http2Writer) Push(target string, opts *http.PushOptions) error {
 	return w.below.(http.Pusher).Push(target, opts)
-}
-
-// hijack takes the exchange out of HTTP: nothing is announced any more.
-func (e *Exchange) hijack() {
-	if e.kind == partKind {
-		return // its owner's writer says so as well
-	}
-	e.state.Or(stateCommitted | stateHijacked)
-	e.leaveFlight()
 }

@@ -1,0 +1,220 @@
+package core
+
+import (
+	"net/http"
+)
+
+// Begin starts an exchange. The request it returns is the one to hand on: on an
+// HTTP/1 connection with a record it is the same one, and elsewhere a copy whose
+// context knows the Exchange.
+//
+// Where the server's own handler has begun the exchange already, or another
+// middleware of the same Controller, this one is part of that one: it hands on
+// its route and its Sensitive, and everything else about it does nothing. The
+// same holds for a request that a handler makes itself with the context of the
+// one that it serves. What it does counts for nobody once that exchange is over,
+// and where its context does not tell: on HTTP/1 one that can never be done, as
+// context.WithoutCancel makes it.
+//
+// A nil Controller begins an Exchange that decides nothing.
+func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
+	if c == nil {
+		return r, &nobodys
+	}
+	switch found := r.Context().Value(contextKey{}).(type) {
+	case *Connection:
+		if found.ctl == c {
+			return found.begin(r)
+		}
+		c.sayForeign()
+	case *scoped:
+		if found.controller() == c {
+			return r, c.beginPart(found.decider(), r)
+		}
+		c.sayForeign()
+	}
+	return c.beginLone(r)
+}
+
+// Skip leaves the exchange out that this request is part of, if there is one: no
+// rule ends the connection with its response, not even a drain. It is what an
+// adapter's Skipper does in the place of Begin.
+func (c *Controller) Skip(r *http.Request) {
+	if e := exchangeOf(r.Context()); c != nil && e != nil && e.controller() == c {
+		e.state.Or(stateSkipped)
+	}
+}
+
+// begin is for a middleware on a connection with a record.
+func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
+	if c.bits.Load()&bitEntered != 0 {
+		// What is the connection's own has passed the entry.
+		return r, c.ctl.beginPart(c.current.Load(), r)
+	}
+	if r.ProtoMajor == 2 {
+		return c.beginStream(r)
+	}
+	// An exchange whose context is done was given up by a handler above it, such
+	// as http.TimeoutHandler, and this is the connection's next request. Where it
+	// is this request that was given up, nobody will see what it does.
+	if outer := c.current.Load(); outer != nil && outer.context.Err() == nil {
+		if r.Context().Err() != nil {
+			return r, &nobodys
+		}
+		return r, c.ctl.beginPart(outer, r)
+	}
+	return r, c.beginOwn(r)
+}
+
+func (c *Connection) beginOwn(r *http.Request) *Exchange {
+	e := &Exchange{kind: ownKind, conn: c, request: r, context: r.Context()}
+	e.look(c.ctl, r)
+	c.note(r)
+	c.current.Store(e)
+	c.count(r)
+	return e
+}
+
+func newScoped(k kind, c *Controller, r *http.Request) *scoped {
+	s := &scoped{Context: r.Context(), protocol: protocolOf(r.ProtoMajor, r.ProtoMinor)}
+	s.more = more{ctl: c, scope: s, given: r, method: r.Method, host: r.Host}
+	s.Exchange.kind, s.Exchange.more, s.Exchange.context = k, &s.more, s.Context
+	s.look(c, r)
+	s.request = r.WithContext(s)
+	return s
+}
+
+// beginStream begins the exchange of an HTTP/2 stream.
+func (c *Connection) beginStream(r *http.Request) (*http.Request, *Exchange) {
+	s := newScoped(streamKind, c.ctl, r)
+	s.conn = c
+	c.count(r)
+	return s.request, &s.Exchange
+}
+
+// beginLone begins an exchange whose connection has no record.
+func (c *Controller) beginLone(r *http.Request) (*http.Request, *Exchange) {
+	s := newScoped(loneKind, c, r)
+	c.untracked.Add(1)
+	c.shard(nil).Begun.Add(1)
+	return s.request, &s.Exchange
+}
+
+func (c *Controller) sayForeign() {
+	c.foreignSaid.Do(func() {
+		c.logger.Warn("politeclose: a request of one Controller came to a middleware of another one: " +
+			"both decide, and the second one does not know the connection; give the server and its middleware the same Controller. " +
+			"This is said once; Stats.Untracked counts them")
+	})
+}
+
+func (c *Connection) count(r *http.Request) {
+	c.ctl.shard(c).Begun.Add(1)
+	if c.requests.Add(1) == 1 {
+		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
+	}
+}
+
+// look reads what the rules need of the request before a handler can change it.
+// The request is the handler's from then on.
+func (e *Exchange) look(c *Controller, r *http.Request) {
+	var state uint32
+	if r.Close {
+		state |= stateClientCloses
+	}
+	if r.ContentLength != 0 {
+		state |= stateHasBody
+	}
+	if r.ProtoMajor > 2 {
+		state |= stateHTTP3
+	}
+	if c.rules&hasRoutes != 0 && c.sensitivePath(r) {
+		state |= stateSensitive
+	}
+	if c.rules&hasExempt != 0 && c.exemptPath(r) {
+		state |= stateExemptPath
+	}
+	if c.rules&hasMatch != 0 && !r.Close {
+		state |= uint32(c.matching(r)) << matchShift
+	}
+	e.state.Store(state)
+}
+
+// matching asks the OnMatch rules, each once per exchange.
+func (c *Controller) matching(r *http.Request) reasonIndex {
+	for i := range c.matches {
+		if m := &c.matches[i]; m.accepts(r, c.logger) {
+			return m.reason
+		}
+	}
+	return 0
+}
+
+// End ends the exchange. It is to be deferred, so that a panic leaves no count
+// behind. Where nothing has been written through the Writer yet it is the commit
+// point, since net/http writes the header right after. Calling it again does
+// nothing.
+func (e *Exchange) End() {
+	switch e.kind {
+	case noKind:
+		return
+	case partKind:
+		e.report()
+		return
+	}
+	if e.below != nil && e.state.Load()&(stateCommitted|statePostponed) == 0 {
+		if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
+			e.conclude(before, e.touched(before), http.StatusOK)
+		}
+	}
+	e.tell()
+	e.end(true)
+}
+
+// end is what the end of an exchange has to do whether or not it has answered.
+func (e *Exchange) end(answered bool) {
+	before := e.state.Or(stateEnded | stateNotInFlight)
+	if before&stateEnded != 0 {
+		return
+	}
+	c := e.controller()
+	if before&stateNotInFlight == 0 {
+		c.shard(e.conn).Ended.Add(1)
+	}
+	switch e.kind {
+	case loneKind:
+		e.more.scope.end()
+		return
+	case streamKind:
+		e.more.scope.end()
+	case ownKind:
+		e.conn.end(e, before)
+	}
+	if answered && c.drainSince() != 0 && before&stateHijacked == 0 {
+		e.conn.served.Add(1)
+	}
+}
+
+// end ends the own exchange of an HTTP/1 connection.
+func (c *Connection) end(e *Exchange, state uint32) {
+	bits := c.bits.Load()
+	if bits&bitAnnounced != 0 {
+		if state&stateHasBody != 0 {
+			c.set(bitBodyPending)
+		}
+		if bits&bitEntered == 0 && e.context.Err() != nil && c.current.Load() == e {
+			c.set(bitGivenUp)
+		}
+	}
+	c.endLeaving(e)
+	c.current.CompareAndSwap(e, nil)
+}
+
+// end is what the end of a scoped exchange has to do beside the others'.
+func (s *scoped) end() {
+	// net/http removes the files of a form that it knows of.
+	if s.given.MultipartForm == nil {
+		s.given.MultipartForm = s.request.MultipartForm
+	}
+	s.endLeaving()
+}
