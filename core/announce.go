@@ -1,8 +1,8 @@
 package core
 
-// An announcement is decided at the commit point and told later: when the header
-// leaves, or at the latest when the exchange has ended without a panic. A
-// response that is aborted before anything was flushed has announced nothing.
+// An announcement is decided at the commit point and told later: when the
+// header leaves, or at the latest when the exchange has ended without a panic.
+// A response that is aborted before anything was flushed has announced nothing.
 
 // tell counts the announcement and, on HTTP/2, sends the GOAWAY.
 func (e *Exchange) tell() {
@@ -42,15 +42,15 @@ func (e *Exchange) writes(n int) {
 	e.tell()
 }
 
-// announced notes that a response's header with the announcement has been handed
-// to the server.
+// announced notes that a response's header with the announcement has been
+// handed to the server.
 func (c *Connection) announced(e *Exchange) {
 	c.countClose()
 	// Where another exchange is under way, or none, this one was given up by a
 	// handler above it and its header goes nowhere: the mark makes the next
 	// response announce. A context that is done says only that it may have been
-	// given up: a client that has closed its own side may still read. Nothing is
-	// above the entry.
+	// given up: a client that has closed its own side may still read. Nothing
+	// is above the entry.
 	bits := c.bits.Load()
 	current := c.current.Load()
 	if bits&bitEntered == 0 && (current != nil && current != e && e.kind == ownKind || bits&bitActive == 0) {
@@ -67,8 +67,8 @@ func (c *Connection) announced(e *Exchange) {
 	c.set(add)
 }
 
-// announce marks a connection with AnnounceWith and tells the client, once. by is
-// the exchange whose response does, nil where none does.
+// announce marks a connection with AnnounceWith and tells the client, once. by
+// is the exchange whose response does, nil where none does.
 func (c *Connection) announce(reason reasonIndex, by *Exchange) {
 	c.setMark(reason)
 	c.countClose()

@@ -5,16 +5,16 @@ import (
 )
 
 // Begin starts an exchange. The request it returns is the one to hand on: on an
-// HTTP/1 connection with a record it is the same one, and elsewhere a copy whose
-// context knows the Exchange.
+// HTTP/1 connection with a record it is the same one, and elsewhere a copy
+// whose context knows the Exchange.
 //
 // Where the server's own handler has begun the exchange already, or another
 // middleware of the same Controller, this one is part of that one: it hands on
 // its route and its Sensitive, and everything else about it does nothing. The
 // same holds for a request that a handler makes itself with the context of the
-// one that it serves. What it does counts for nobody once that exchange is over,
-// and where its context does not tell: on HTTP/1 one that can never be done, as
-// context.WithoutCancel makes it.
+// one that it serves. What it does counts for nobody once that exchange is
+// over, and where its context does not tell: on HTTP/1 one that can never be
+// done, as context.WithoutCancel makes it.
 //
 // A nil Controller begins an Exchange that decides nothing.
 func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
@@ -36,9 +36,9 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 	return c.beginLone(r)
 }
 
-// Skip leaves the exchange out that this request is part of, if there is one: no
-// rule ends the connection with its response, not even a drain. It is what an
-// adapter's Skipper does in the place of Begin.
+// Skip leaves the exchange out that this request is part of, if there is one:
+// no rule ends the connection with its response, not even a drain. It is what
+// an adapter's Skipper does in the place of Begin.
 func (c *Controller) Skip(r *http.Request) {
 	if e := exchangeOf(r.Context()); c != nil && e != nil && e.controller() == c {
 		e.state.Or(stateSkipped)
@@ -54,9 +54,9 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 	if r.ProtoMajor == 2 {
 		return c.beginStream(r)
 	}
-	// An exchange whose context is done was given up by a handler above it, such
-	// as http.TimeoutHandler, and this is the connection's next request. Where it
-	// is this request that was given up, nobody will see what it does.
+	// An exchange whose context is done was given up by a handler above it,
+	// such as http.TimeoutHandler, and this is the connection's next request.
+	// Where it is this request that was given up, nobody will see what it does.
 	if outer := c.current.Load(); outer != nil && outer.context.Err() == nil {
 		if r.Context().Err() != nil {
 			return r, &nobodys
@@ -151,9 +151,9 @@ func (c *Controller) matching(r *http.Request) reasonIndex {
 }
 
 // End ends the exchange. It is to be deferred, so that a panic leaves no count
-// behind. Where nothing has been written through the Writer yet it is the commit
-// point, since net/http writes the header right after. Calling it again does
-// nothing.
+// behind. Where nothing has been written through the Writer yet it is the
+// commit point, since net/http writes the header right after. Calling it again
+// does nothing.
 func (e *Exchange) End() {
 	switch e.kind {
 	case noKind:

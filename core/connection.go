@@ -11,14 +11,14 @@ import (
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
-// Connection is the record of one client connection, for servers; package stdlib
-// is the one for net/http. Without it age, request count and a connection's own
-// place in a spread drain are unknown.
+// Connection is the record of one client connection, for servers; package
+// stdlib is the one for net/http. Without it age, request count and a
+// connection's own place in a spread drain are unknown.
 //
 // A server calls Open when it accepts the connection, hands Context on to the
 // requests, and reports every later state. The zero value is a record that is
-// not open yet; a record must not be copied. All methods are safe for concurrent
-// use. Open and SetState take no lock that a request holds.
+// not open yet; a record must not be copied. All methods are safe for
+// concurrent use. Open and SetState take no lock that a request holds.
 type Connection struct {
 	ctl      *Controller
 	current  atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
@@ -103,8 +103,8 @@ func (c *Connection) ID() uint64 { return c.id }
 // Idle reports whether the connection is open and has no request under way.
 func (c *Connection) Idle() bool { return c.bits.Load()&(bitOpen|bitActive) == bitOpen }
 
-// Hijacked reports whether a handler took the connection over and has not closed
-// it, as far as the server has said.
+// Hijacked reports whether a handler took the connection over and has not
+// closed it, as far as the server has said.
 func (c *Connection) Hijacked() bool { return c.bits.Load()&bitHijacked != 0 }
 
 // HTTP2 reports whether the connection is known to speak HTTP/2.
@@ -174,8 +174,8 @@ func (c *Connection) remote() net.Addr {
 // age returns how long the connection has been open, in nanoseconds.
 func (c *Connection) age(now int64) int64 { return now - c.opened }
 
-// tooOld and usedUp draw the limit only where it may be near: most exchanges of a
-// connection are before that.
+// tooOld and usedUp draw the limit only where it may be near: most exchanges of
+// a connection are before that.
 func (c *Connection) tooOld(now int64) bool {
 	age := c.age(now)
 	return age >= int64(c.ctl.maxAge)/2 && age >= c.ageLimit()

@@ -32,8 +32,8 @@ type connectionLists struct {
 type connectionList struct{ all iter.Seq[*Connection] }
 
 // ListConnections is for servers: it adds those of a server to
-// [Controller.Connections]. all must be safe for concurrent use, and must hold no
-// lock while it yields. remove takes them away again.
+// [Controller.Connections]. all must be safe for concurrent use, and must hold
+// no lock while it yields. remove takes them away again.
 func (c *Controller) ListConnections(all iter.Seq[*Connection]) (remove func()) {
 	added := &connectionList{all}
 	lists := &c.lists
@@ -47,10 +47,10 @@ func (c *Controller) ListConnections(all iter.Seq[*Connection]) (remove func()) 
 	}
 }
 
-// Connections returns the open connections of all servers that list theirs, those
-// with a request under way first and among them the oldest, at most so many. Its
-// cost grows with the number of connections; it is meant for a page that people
-// look at, not for a scrape.
+// Connections returns the open connections of all servers that list theirs,
+// those with a request under way first and among them the oldest, at most so
+// many. Its cost grows with the number of connections; it is meant for a page
+// that people look at, not for a scrape.
 func (c *Controller) Connections(atMost int) []ConnectionStat {
 	c.lists.mu.Lock()
 	lists := c.lists.lists
@@ -71,8 +71,8 @@ func (c *Controller) Connections(atMost int) []ConnectionStat {
 	return stats
 }
 
-// foremost orders the connections as Connections returns them. What it orders by
-// is read once, since it may change meanwhile.
+// foremost orders the connections as Connections returns them. What it orders
+// by is read once, since it may change meanwhile.
 func foremost(open []*Connection, n int) []*Connection {
 	type place struct {
 		*Connection
@@ -143,8 +143,8 @@ func (c *Connection) note(r *http.Request) {
 }
 
 // UnderWay returns for how long a request has been under way on the connection,
-// and its method and path, such as "GET /reports". It returns "" and 0 where there
-// is none, and no route on HTTP/2, where there may be many.
+// and its method and path, such as "GET /reports". It returns "" and 0 where
+// there is none, and no route on HTTP/2, where there may be many.
 func (c *Connection) UnderWay() (route string, ran time.Duration) {
 	u := c.underWay.Load()
 	if u == nil || c.bits.Load()&bitActive == 0 {

@@ -5,17 +5,18 @@ import (
 	"net/http"
 )
 
-// CloseAfter asks, from within a handler, that the connection of the request with
-// this context end after its response, and reports whether it will: false where
-// there is no Controller in ctx, and where the header has left already on HTTP/1.
-// In the latter case the connection's next response announces instead, if there
-// is a connection record to remember it on. On HTTP/2 it is the connection that
-// ends, after all its streams, and where the header has left it is told at once.
+// CloseAfter asks, from within a handler, that the connection of the request
+// with this context end after its response, and reports whether it will: false
+// where there is no Controller in ctx, and where the header has left already on
+// HTTP/1. In the latter case the connection's next response announces instead,
+// if there is a connection record to remember it on. On HTTP/2 it is the
+// connection that ends, after all its streams, and where the header has left it
+// is told at once.
 //
-// reason is counted in [Stats.Closes] if an [OnMatch] option declared it, and as
-// [ReasonHandler] otherwise. A *gin.Context is not the request's context; pass
-// c.Request.Context(). It costs a context look-up and may be called from any
-// goroutine.
+// reason is counted in [Stats.Closes] if an [OnMatch] option declared it, and
+// as [ReasonHandler] otherwise. A *gin.Context is not the request's context;
+// pass c.Request.Context(). It costs a context look-up and may be called from
+// any goroutine.
 func CloseAfter(ctx context.Context, reason Reason) bool {
 	switch found := ctx.Value(contextKey{}).(type) {
 	case *Connection:
@@ -60,9 +61,9 @@ func (c *Controller) declared(r Reason) reasonIndex {
 // Announced reports whether the response to the request with this context
 // announces the end of its connection, and why: for access logs, after the
 // handler. Where nothing has been written yet it tells what an answer of 200
-// would do now, but for the rules that share the [Budget], which are asked once,
-// when the header leaves. It returns false where there is no Controller in ctx
-// and, on HTTP/1, once the exchange is over.
+// would do now, but for the rules that share the [Budget], which are asked
+// once, when the header leaves. It returns false where there is no Controller
+// in ctx and, on HTTP/1, once the exchange is over.
 //
 // It costs a context look-up, and is for the goroutine that serves the request.
 func Announced(ctx context.Context) (Reason, bool) {
@@ -95,9 +96,9 @@ func (e *Exchange) foresee(c *Controller) reasonIndex {
 }
 
 // ConnectionID returns the id of the connection that the request with this
-// context came over: the same in every [Event] and on the status page. It counts
-// from 1 for each Controller, and is 0 where the connection has no record. It
-// costs a context look-up and is safe for concurrent use.
+// context came over: the same in every [Event] and on the status page. It
+// counts from 1 for each Controller, and is 0 where the connection has no
+// record. It costs a context look-up and is safe for concurrent use.
 func ConnectionID(ctx context.Context) uint64 {
 	switch found := ctx.Value(contextKey{}).(type) {
 	case *Connection:

@@ -16,11 +16,11 @@ import (
 // Controller decides which connections must end. One Controller may serve
 // several servers. Make it with [New]; all methods are safe for concurrent use.
 // It runs no goroutine, except for a moment to read a flag or a signal. A nil
-// Controller decides nothing in Begin and in the adapters' middleware; its other
-// methods must not be called.
+// Controller decides nothing in Begin and in the adapters' middleware; its
+// other methods must not be called.
 type Controller struct {
-	// What each exchange reads comes first and close together: when it comes, the
-	// caches are full of the kernel's work for the request.
+	// What each exchange reads comes first and close together: when it comes,
+	// the caches are full of the kernel's work for the request.
 	counters counters.Counters
 	rules    ruleSet
 	drain    drainflag.Flag
@@ -55,10 +55,10 @@ type simulation struct {
 	seed uint64
 }
 
-// Simulated makes time and chance the caller's, so that a simulation that drives
-// Controllers gives the same result each time: now returns the time since any
-// fixed moment and must not go back, and everything random comes from seed. It is
-// not for servers: what runs by timers, such as [Leaving] and
+// Simulated makes time and chance the caller's, so that a simulation that
+// drives Controllers gives the same result each time: now returns the time
+// since any fixed moment and must not go back, and everything random comes from
+// seed. It is not for servers: what runs by timers, such as [Leaving] and
 // [Controller.DrainStarted], keeps to the real time, and OnExcess's function is
 // waited for.
 func Simulated(now func() time.Duration, seed uint64) Option {

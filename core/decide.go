@@ -6,13 +6,14 @@ import (
 	"github.com/politeclose/politeclose/core/internal/header"
 )
 
-// Commit takes the exchange's decision and, for a close, writes the announcement
-// into h, which must be the header that is about to be sent with status. It is
-// for a framework with a writer of its own; [Exchange.Writer] calls it by itself.
-// The first call with a final status counts, later calls do nothing. A status
-// from 100 to 199 other than 101 is not final and does nothing either (RFC 9110
-// §15.2). 101 announces nothing; a writer whose connection was hijacked says so
-// with it. Where the exchange does not decide, it does nothing.
+// Commit takes the exchange's decision and, for a close, writes the
+// announcement into h, which must be the header that is about to be sent with
+// status. It is for a framework with a writer of its own; [Exchange.Writer]
+// calls it by itself. The first call with a final status counts, later calls do
+// nothing. A status from 100 to 199 other than 101 is not final and does
+// nothing either (RFC 9110 §15.2). 101 announces nothing; a writer whose
+// connection was hijacked says so with it. Where the exchange does not decide,
+// it does nothing.
 func (e *Exchange) Commit(h http.Header, status int) {
 	if informational(status) || !e.Decides() {
 		return
@@ -29,9 +30,9 @@ func informational(status int) bool {
 	return status < 200 && status != http.StatusSwitchingProtocols
 }
 
-// conclude is what the first commit does. before is the state that it found. h is
-// the header map, nil where the handler has never asked for it: net/http copies
-// the map of who has. It returns what it has changed in the map.
+// conclude is what the first commit does. before is the state that it found. h
+// is the header map, nil where the handler has never asked for it: net/http
+// copies the map of who has. It returns what it has changed in the map.
 func (e *Exchange) conclude(before uint32, h http.Header, status int) (o header.Override) {
 	c := e.controller()
 	if e.kind == loneKind {
@@ -179,8 +180,8 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, state uint32) reaso
 	return reason
 }
 
-// allowed takes a voluntary close from the budget; one for load or excess has to
-// be within that rule's own restraint as well.
+// allowed takes a voluntary close from the budget; one for load or excess has
+// to be within that rule's own restraint as well.
 func (e *Exchange) allowed(c *Controller, reason reasonIndex, now int64) bool {
 	switch reason {
 	case loadIndex:

@@ -5,14 +5,14 @@
 // load, and an excess over the fair share. It takes one decision per exchange
 // (one request and its response), as late as the response allows: at the commit
 // point, the last moment at which the final header can still change. A close is
-// announced with exactly "Connection: close" (RFC 9112 §9.6); net/http turns that
-// into a GOAWAY on HTTP/2, where the field is forbidden (RFC 9113 §8.2.2).
+// announced with exactly "Connection: close" (RFC 9112 §9.6); net/http turns
+// that into a GOAWAY on HTTP/2, where the field is forbidden (RFC 9113 §8.2.2).
 //
 // The package knows net/http's types, no framework and no server loop. Programs
-// use it through an adapter: package stdlib for net/http, chiadapter, ginadapter,
-// echoadapter and echov5adapter for the frameworks. Adapters are written against
-// [Controller.Begin] and [Exchange]; servers report their connections through
-// [Connection].
+// use it through an adapter: package stdlib for net/http, chiadapter,
+// ginadapter, echoadapter and echov5adapter for the frameworks. Adapters are
+// written against [Controller.Begin] and [Exchange]; servers report their
+// connections through [Connection].
 //
 // # For servers
 //
@@ -25,10 +25,10 @@
 //
 // A server that was not given to stdlib.Track has no connection records. Drain,
 // routes, status codes, clients, handlers and in-flight load still close
-// connections then. Age, request count and excess cannot, and where only a share
-// of the connections has to go (a spread drain, load), each response draws its
-// own lot instead of each connection. That is said once in the log and counted in
-// [Stats.Untracked].
+// connections then. Age, request count and excess cannot, and where only a
+// share of the connections has to go (a spread drain, load), each response
+// draws its own lot instead of each connection. That is said once in the log
+// and counted in [Stats.Untracked].
 //
 // # Contexts
 //

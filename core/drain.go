@@ -9,8 +9,8 @@ import (
 // Drain raises the drain flag: from now on responses announce that their
 // connection ends, at once or over the DrainSpread, [Controller.Draining] is
 // true, and the channels of [Leaving] and [Controller.DrainStarted] close. It
-// closes no connection by itself; stdlib.Serve is the whole sequence. Calling it
-// again changes nothing.
+// closes no connection by itself; stdlib.Serve is the whole sequence. Calling
+// it again changes nothing.
 func (c *Controller) Drain() { c.drain.Raise() }
 
 // Resume lowers the flag that [Controller.Drain] raised; a [DrainWhen] flag
@@ -26,28 +26,28 @@ func (c *Controller) Draining() bool {
 	return c.drain.Since() != 0
 }
 
-// DrainStarted returns a channel that is closed when the next drain begins; it is
-// closed already while the Controller is draining. After a [Controller.Resume] a
-// later call returns a new one. With [DrainWhen] a timer reads the flag once a
-// second from the first call until a drain begins.
+// DrainStarted returns a channel that is closed when the next drain begins; it
+// is closed already while the Controller is draining. After a
+// [Controller.Resume] a later call returns a new one. With [DrainWhen] a timer
+// reads the flag once a second from the first call until a drain begins.
 func (c *Controller) DrainStarted() <-chan struct{} { return c.drain.Started() }
 
 // DrainSpread returns what the option of that name set, for servers that check
 // whether it fits.
 func (c *Controller) DrainSpread() time.Duration { return c.spread }
 
-// ListenerClosed is for servers: it says that a listener was closed for good, so
-// that Resume refuses from now on.
+// ListenerClosed is for servers: it says that a listener was closed for good,
+// so that Resume refuses from now on.
 func (c *Controller) ListenerClosed() {
 	c.drain.Keep()
 	c.observeDrain(EventListenerClosed)
 }
 
-// Drained is for servers: it says that a drain has come to its end. Once it logs
-// a warning that names the patterns of [OnRoutes] and [Exempt] that have not
-// matched a single exchange so far, for a rule that never fires is most likely
-// not in the router's syntax. Observers are told of the end, and of all that was
-// before it; that is waited for, a second at most.
+// Drained is for servers: it says that a drain has come to its end. Once it
+// logs a warning that names the patterns of [OnRoutes] and [Exempt] that have
+// not matched a single exchange so far, for a rule that never fires is most
+// likely not in the router's syntax. Observers are told of the end, and of all
+// that was before it; that is waited for, a second at most.
 func (c *Controller) Drained() {
 	c.progress.end()
 	c.observeDrain(EventDrained)
@@ -75,8 +75,8 @@ func (c *Controller) warnOfUnused() {
 // Phase says how far a drain is.
 type Phase string
 
-// The phases of a drain, in their order. They are the values of a metric's label,
-// too.
+// The phases of a drain, in their order. They are the values of a metric's
+// label, too.
 const (
 	PhaseNone       Phase = ""           // there is no drain
 	PhaseAnnouncing Phase = "announcing" // the flag is up and the listeners are open

@@ -7,8 +7,8 @@ import (
 
 // Entry is the handler that a server puts in front of its own: it sees exactly
 // the requests that the server hands out, and the server's own ResponseWriter.
-// Nothing above it can take an announcement away, answer in its place or hide an
-// interface, and nothing below it sees the announcement. It is for servers;
+// Nothing above it can take an announcement away, answer in its place or hide
+// an interface, and nothing below it sees the announcement. It is for servers;
 // stdlib.Track is the one for net/http. It is safe for concurrent use.
 type Entry struct {
 	ctl       *Controller
@@ -16,18 +16,19 @@ type Entry struct {
 	keepAlive atomic.Pointer[[]string]
 }
 
-// NewEntry returns an Entry that begins an exchange of ctl, hands the request on
-// to next, and ends the exchange. Neither may be nil.
-// It costs an allocation per request, two on HTTP/2, where the request is copied.
+// NewEntry returns an Entry that begins an exchange of ctl, hands the request
+// on to next, and ends the exchange. Neither may be nil. It costs an allocation
+// per request, two on HTTP/2, where the request is copied.
 func NewEntry(ctl *Controller, next http.Handler) *Entry {
 	return &Entry{ctl: ctl, next: next}
 }
 
-// Advertise makes responses that keep an HTTP/1 connection carry this Keep-Alive
-// field, such as "timeout=5"; "" is none. A response that carries one of the
-// handler's keeps that. It is left out where net/http may still close the
-// connection by its own word: on HTTP/1.0, and where the request has a body that
-// is longer than 256 KB, of unknown length or waits for a 100 Continue.
+// Advertise makes responses that keep an HTTP/1 connection carry this
+// Keep-Alive field, such as "timeout=5"; "" is none. A response that carries
+// one of the handler's keeps that. It is left out where net/http may still
+// close the connection by its own word: on HTTP/1.0, and where the request has
+// a body that is longer than 256 KB, of unknown length or waits for a 100
+// Continue.
 func (n *Entry) Advertise(keepAlive string) {
 	if keepAlive == "" {
 		n.keepAlive.Store(nil)
@@ -84,17 +85,17 @@ func (n *Entry) begin(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 // longestDiscarded is net/http's maxPostHandlerReadBytes.
 const longestDiscarded = 256 << 10
 
-// keepsConnection reports whether net/http will keep the connection whatever the
-// handler reads of the body. Behind a longer body that was not read, and where
-// the client still waits for its 100 Continue, it closes by its own word.
+// keepsConnection reports whether net/http will keep the connection whatever
+// the handler reads of the body. Behind a longer body that was not read, and
+// where the client still waits for its 100 Continue, it closes by its own word.
 func keepsConnection(r *http.Request) bool {
 	return r.ProtoAtLeast(1, 1) && !r.Close && (r.ContentLength == 0 ||
 		r.ContentLength > 0 && r.ContentLength < longestDiscarded && r.Header["Expect"] == nil)
 }
 
 // leave ends the exchange. A handler that returned without a word is answered
-// here, so that the announcement is gone from its header map when it is; one that
-// panicked has its connection closed, or its stream reset, by net/http.
+// here, so that the announcement is gone from its header map when it is; one
+// that panicked has its connection closed, or its stream reset, by net/http.
 func (e *Exchange) leave(returned bool) {
 	if !returned {
 		e.end(e.state.Load()&stateTold != 0)

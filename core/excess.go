@@ -9,29 +9,31 @@ import (
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
-// OnExcess ends connections while there are more of them than this replica's fair
-// share of the fleet's, with [ReasonExcess], so that they come back to replicas
-// that have fewer. Package fleet has a fairShare function; any other that knows
-// the fleet will do.
+// OnExcess ends connections while there are more of them than this replica's
+// fair share of the fleet's, with [ReasonExcess], so that they come back to
+// replicas that have fewer. Package fleet has a fairShare function; any other
+// that knows the fleet will do.
 //
 // fairShare returns how many connections this replica should have, 0 and below
 // where it is not known: then nobody is closed. It is called at most once a
-// second and never twice at once, when an exchange comes, which waits for it for
-// 20 ms at most. One that panics counts as 0, which is logged once; while one
-// does not return nobody is closed, which is logged once, too. nil is an error.
+// second and never twice at once, when an exchange comes, which waits for it
+// for 20 ms at most. One that panics counts as 0, which is logged once; while
+// one does not return nobody is closed, which is logged once, too. nil is an
+// error.
 //
 // It begins where there are more above the share than chance puts there, twice
-// the square root of the share, so that a replica among equals closes nobody: 63
-// above a share of 1,000. It ends where the share is reached. The excess is spread
-// over half a minute, evenly over the connections and not over the responses; in
-// that time nobody goes twice, since connections that came meanwhile stay, and so
-// do those younger than 1 s. It looks whether that helps: where connections come
-// back as fast as they go, closing becomes slower and ends, and is tried again
-// when the excess has gone by itself or after an hour.
+// the square root of the share, so that a replica among equals closes nobody:
+// 63 above a share of 1,000. It ends where the share is reached. The excess is
+// spread over half a minute, evenly over the connections and not over the
+// responses; in that time nobody goes twice, since connections that came
+// meanwhile stay, and so do those younger than 1 s. It looks whether that
+// helps: where connections come back as fast as they go, closing becomes slower
+// and ends, and is tried again when the excess has gone by itself or after an
+// hour.
 //
-// Such closes use the [Budget], which has to allow a thirtieth of the excess per
-// second for the half minute to be kept. Without connection records nobody is
-// closed for excess.
+// Such closes use the [Budget], which has to allow a thirtieth of the excess
+// per second for the half minute to be kept. Without connection records nobody
+// is closed for excess.
 func OnExcess(fairShare func() int) Option {
 	return func(c *config) error {
 		if fairShare == nil {

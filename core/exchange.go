@@ -23,8 +23,8 @@ import (
 //	}
 //
 // The methods are for the goroutine that serves the request. Costs are given in
-// the README's figures; an exchange that keeps its connection is one allocation,
-// two on HTTP/2 and without a record, where the request is copied.
+// the README's figures; an exchange that keeps its connection is one
+// allocation, two on HTTP/2 and without a record, where the request is copied.
 type Exchange struct {
 	state   atomic.Uint32 // flags, OnMatch's reason and the decision's
 	kind    kind
@@ -235,8 +235,8 @@ func (e *Exchange) hijack() {
 	e.leaveFlight()
 }
 
-// isHijacked reports whether the request's context says nothing about the client
-// any more.
+// isHijacked reports whether the request's context says nothing about the
+// client any more.
 func (e *Exchange) isHijacked() bool { return e.state.Load()&stateHijacked != 0 }
 
 // endLeaving closes the channel of an exchange that is over, unless its

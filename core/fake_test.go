@@ -75,8 +75,8 @@ func openConnection(c *Controller) *Connection {
 	return conn
 }
 
-// requestOn returns a request that has come over the connection; over none where
-// conn is nil.
+// requestOn returns a request that has come over the connection; over none
+// where conn is nil.
 func requestOn(conn *Connection, target string) *http.Request {
 	r := httptest.NewRequest("GET", target, nil)
 	if conn != nil {

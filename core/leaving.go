@@ -18,14 +18,14 @@ import (
 // Handlers of streams select on it and return; one that does not is waited for
 // until the drain's timeout.
 //
-// It returns nil, which blocks for ever in a select, where there is no Controller
-// in ctx. The first call of an exchange makes the channel, and the exchange no
-// longer counts as in flight after it, since it may last as long as its
-// connection. A later stream of the same connection has a channel of its own. It
-// is safe for concurrent use.
+// It returns nil, which blocks for ever in a select, where there is no
+// Controller in ctx. The first call of an exchange makes the channel, and the
+// exchange no longer counts as in flight after it, since it may last as long as
+// its connection. A later stream of the same connection has a channel of its
+// own. It is safe for concurrent use.
 //
-// The channel of a hijacked connection stays open after its handler, and until a
-// drain where nobody knows when that connection ends: on a server that is not
+// The channel of a hijacked connection stays open after its handler, and until
+// a drain where nobody knows when that connection ends: on a server that is not
 // tracked, and on connections that are not stdlib.Listener's.
 func Leaving(ctx context.Context) <-chan struct{} {
 	if l, _ := leaverOf(ctx, true); l != nil {
@@ -34,12 +34,12 @@ func Leaving(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// LeavingReason returns why the [Leaving] channel of the stream with this context
-// is closed: [ReasonDrain], also for the server's shutdown, [ReasonAge], or the
-// reason for which another stream ended the HTTP/2 connection. It is "" while the
-// channel is open, where there is none, and where it is closed because the
-// request is over or its client has gone. It costs a context look-up and is safe
-// for concurrent use.
+// LeavingReason returns why the [Leaving] channel of the stream with this
+// context is closed: [ReasonDrain], also for the server's shutdown,
+// [ReasonAge], or the reason for which another stream ended the HTTP/2
+// connection. It is "" while the channel is open, where there is none, and
+// where it is closed because the request is over or its client has gone. It
+// costs a context look-up and is safe for concurrent use.
 func LeavingReason(ctx context.Context) Reason {
 	l, c := leaverOf(ctx, false)
 	if l == nil {

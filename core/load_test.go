@@ -19,8 +19,8 @@ import (
 type crowd struct {
 	ctl     *Controller
 	clients []client
-	// left is called for each connection that ended; by default it does not come
-	// back.
+	// left is called for each connection that ended; by default it does not
+	// come back.
 	left func()
 	// ended has the moments of the closes.
 	ended []time.Time
@@ -172,8 +172,8 @@ func TestALoadThatFlickersDoesNotMakeTheShareFlap(t *testing.T) {
 		}
 		flicker(10 * time.Second)
 		shares = nil
-		// The share nears its limit for as long as one looks. One connection of a
-		// thousand may have its place in what is left.
+		// The share nears its limit for as long as one looks. One connection of
+		// a thousand may have its place in what is left.
 		if got := flicker(time.Minute); got > 1 {
 			t.Errorf("%d connections ended after the first ten seconds", got)
 		}

@@ -204,7 +204,8 @@ func TestAPostponedResponseThatAHandlerAboveOvertookMakesTheNextOneAnnounce(t *t
 	}
 }
 
-// givenUp is a request as http.TimeoutHandler hands it on, after the time is up.
+// givenUp is a request as http.TimeoutHandler hands it on, after the time is
+// up.
 func givenUp(r *http.Request) *http.Request {
 	ctx, cancel := context.WithCancel(r.Context())
 	cancel()

@@ -17,14 +17,15 @@ type Event struct {
 	Time time.Time
 
 	// Connection is the number that [ConnectionID] returns to the connection's
-	// handlers. It is 0 in the events of a drain, and where an exchange without a
-	// connection record announced.
+	// handlers. It is 0 in the events of a drain, and where an exchange without
+	// a connection record announced.
 	Connection uint64
 	// Remote is the client's address and port, as the connection has it: no
 	// header of a proxy changes it. It is empty where Connection is 0.
 	Remote string
-	// Protocol is the version of HTTP, "1.0", "1.1", "2" or "3"; "unknown" before
-	// the connection's first request, and empty in the events of a drain.
+	// Protocol is the version of HTTP, "1.0", "1.1", "2" or "3"; "unknown"
+	// before the connection's first request, and empty in the events of a
+	// drain.
 	Protocol string
 	// Reason says why the connection's end was announced. It is empty where it
 	// was not.
@@ -35,12 +36,13 @@ type Event struct {
 	// requests came over it.
 	Age      time.Duration
 	Requests int
-	// Compliance is the time from the announcement to the client's own end of the
-	// connection. It is 0 where either was not seen.
+	// Compliance is the time from the announcement to the client's own end of
+	// the connection. It is 0 where either was not seen.
 	Compliance time.Duration
 }
 
-// LogValue makes a group of the fields that are not empty, with times in seconds.
+// LogValue makes a group of the fields that are not empty, with times in
+// seconds.
 func (e Event) LogValue() slog.Value {
 	fields := []slog.Attr{slog.String("kind", string(e.Kind))}
 	add := func(given bool, field slog.Attr) {
@@ -75,8 +77,8 @@ const (
 	EventDrained        EventKind = "drained"         // its last connection has gone, or its patience
 )
 
-// How says how a connection ended. It is meant to be a metric's label: there are
-// no others than these.
+// How says how a connection ended. It is meant to be a metric's label: there
+// are no others than these.
 type How string
 
 // How a connection ended.
@@ -92,8 +94,8 @@ const (
 
 var allHow = [...]How{HowAnnounced, HowClient, HowIdle, HowForced, HowError, HowHandler, HowUnknown}
 
-// protocol is the version of HTTP that a connection speaks, as its first request
-// has it.
+// protocol is the version of HTTP that a connection speaks, as its first
+// request has it.
 type protocol uint32
 
 const (
@@ -125,17 +127,18 @@ func protocolOf(major, minor int) protocol {
 
 // Observe calls observer with each [Event] from now on, until stop is called.
 //
-// Nobody waits for it, neither an accept nor a request. Events wait in a queue of
-// 16,384, from which one goroutine, which runs only while there are any, hands
-// them to all observers in turn. Events that find the queue full are dropped and
-// counted in [Stats.EventsDropped]; those of a drain have room of their own. The
-// last events of a drain have been handed on before the Serve that drained
-// returns, unless that takes longer than a second. While nobody observes, an
-// event costs a look at a pointer.
+// Nobody waits for it, neither an accept nor a request. Events wait in a queue
+// of 16,384, from which one goroutine, which runs only while there are any,
+// hands them to all observers in turn. Events that find the queue full are
+// dropped and counted in [Stats.EventsDropped]; those of a drain have room of
+// their own. The last events of a drain have been handed on before the Serve
+// that drained returns, unless that takes longer than a second. While nobody
+// observes, an event costs a look at a pointer.
 //
-// observer is called by one goroutine at a time, and never under a lock. A panic
-// in it loses that event, and is logged the first time. It may call stop; a call
-// that has begun when stop returns goes on. A nil observer is told nothing.
+// observer is called by one goroutine at a time, and never under a lock. A
+// panic in it loses that event, and is logged the first time. It may call stop;
+// a call that has begun when stop returns goes on. A nil observer is told
+// nothing.
 func (c *Controller) Observe(observer func(Event)) (stop func()) {
 	if observer == nil {
 		return func() {}
@@ -180,8 +183,8 @@ func (o *observers) init(c *Controller) {
 	}
 }
 
-// observe tells of a connection. Only where somebody observes does it ask for how
-// the connection ended.
+// observe tells of a connection. Only where somebody observes does it ask for
+// how the connection ended.
 func (c *Connection) observe(kind EventKind, end func() (How, time.Duration)) {
 	if !c.ctl.observers.Heard() {
 		return
@@ -208,8 +211,8 @@ func (c *Controller) observeUntracked(reason reasonIndex, p protocol) {
 	}
 }
 
-// observeFlag tells of a change of the drain flag, once: several things may have
-// raised it.
+// observeFlag tells of a change of the drain flag, once: several things may
+// have raised it.
 func (c *Controller) observeFlag() {
 	up := c.drainSince() != 0
 	if c.observers.flagUp.Swap(up) == up {

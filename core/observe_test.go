@@ -29,8 +29,8 @@ func (o *told) observe(e Event) {
 	o.events = append(o.events, e)
 }
 
-// since returns what was told since the last call, once nothing more comes. It is
-// for a test in a bubble.
+// since returns what was told since the last call, once nothing more comes. It
+// is for a test in a bubble.
 func (o *told) since() []Event {
 	synctest.Wait()
 	o.mu.Lock()
@@ -249,7 +249,8 @@ func TestTheStepsOfADrainAreTold(t *testing.T) {
 	})
 }
 
-// Serve calls Drained last: who has been told when it returns has been told all.
+// Serve calls Drained last: who has been told when it returns has been told
+// all.
 func TestADrainsEndWaitsForObserversButNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctl := newController(t)

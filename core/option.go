@@ -17,8 +17,8 @@ import (
 // return an error that names the option, the value and what is allowed.
 //
 // Options with one value (OnAge, OnRequestCount, DrainSpread, Budget, Logger)
-// override an earlier one of the same kind, so that defaults can be given first.
-// The others add to it.
+// override an earlier one of the same kind, so that defaults can be given
+// first. The others add to it.
 type Option func(*config) error
 
 // New returns a Controller with the rules that the options give, or an error
@@ -96,27 +96,28 @@ func newConfig(opts []Option) (*config, error) {
 // [ReasonRoute]. It does not use the [Budget].
 //
 // A pattern in the syntax of [http.ServeMux], such as "/login", "POST /login",
-// "/admin/" or "/users/{id}", is compared with the router's own pattern and with
-// the request's cleaned path; either is enough, and a trailing slash makes no
-// difference. One that ends in an asterisk, such as "/files/*" or "/files/*rest",
-// is compared with the router's pattern alone, and means every route below, as
-// "/admin/" does. Anything else that begins with a slash, such as chi's
-// "/users/{id:[0-9]+}", is compared with the router's own pattern to the letter,
-// and one that ends in a slash or an asterisk with everything below it. Other
-// patterns, a method that is not in upper case, and a pattern given twice are
-// errors. The cost per request does not depend on the number of patterns.
+// "/admin/" or "/users/{id}", is compared with the router's own pattern and
+// with the request's cleaned path; either is enough, and a trailing slash makes
+// no difference. One that ends in an asterisk, such as "/files/*" or
+// "/files/*rest", is compared with the router's pattern alone, and means every
+// route below, as "/admin/" does. Anything else that begins with a slash, such
+// as chi's "/users/{id:[0-9]+}", is compared with the router's own pattern to
+// the letter, and one that ends in a slash or an asterisk with everything below
+// it. Other patterns, a method that is not in upper case, and a pattern given
+// twice are errors. The cost per request does not depend on the number of
+// patterns.
 func OnRoutes(patterns ...string) Option {
 	return func(c *config) error { return c.routes.Add(onRoutes, patterns) }
 }
 
-// Exempt keeps age, request count, load and excess from ending a connection with the
-// response of one of these routes: health checks and the like. The other rules
-// hold for them as for everybody.
+// Exempt keeps age, request count, load and excess from ending a connection
+// with the response of one of these routes: health checks and the like. The
+// other rules hold for them as for everybody.
 //
 // The syntax is that of [OnRoutes]. So as not to exempt too much, a pattern is
 // compared with the request's path only where the router gave no pattern, and
-// then to the letter; and "/users/{id}" exempts no route but one with a parameter
-// in that place, so not "/users/me".
+// then to the letter; and "/users/{id}" exempts no route but one with a
+// parameter in that place, so not "/users/me".
 func Exempt(patterns ...string) Option {
 	return func(c *config) error { return c.exempt.Add(exempt, patterns) }
 }
@@ -177,8 +178,8 @@ func OnStatus(codes ...int) Option {
 //
 // match is called once per exchange at the commit point, from many goroutines,
 // with the request as the middleware received it; what it costs, every exchange
-// pays. It must not keep the request. A match that panics counts as false, which
-// is logged once.
+// pays. It must not keep the request. A match that panics counts as false,
+// which is logged once.
 func OnMatch(reason Reason, match func(*http.Request) bool) Option {
 	return func(c *config) error {
 		i, err := c.reasons.declare(reason)
@@ -197,16 +198,16 @@ func OnMatch(reason Reason, match func(*http.Request) bool) Option {
 // threshold, with [ReasonLoad], so that they come back to a server with less to
 // do. Package load has the signals.
 //
-// The share is the highest signal's place between soft and hard, smoothed over a
-// second, 0.9 at most, and 0 as soon as all signals are at their soft thresholds
-// or below. Each connection has its own place in the share, so that under steady
-// load nobody is left to go after a while; 10 s after the load has gone places
-// are drawn anew. Connections younger than 1 s stay.
+// The share is the highest signal's place between soft and hard, smoothed over
+// a second, 0.9 at most, and 0 as soon as all signals are at their soft
+// thresholds or below. Each connection has its own place in the share, so that
+// under steady load nobody is left to go after a while; 10 s after the load has
+// gone places are drawn anew. Connections younger than 1 s stay.
 //
 // Such closes use the [Budget]. In case nobody else is there to take the load,
-// connections that come after the first close stay as well, but for one in 10 s,
-// and the rate of closes is halved every 10 s, down to one in 10 s: until closes
-// are seen to lower the signals, or the load has been gone for 10 s.
+// connections that come after the first close stay as well, but for one in 10
+// s, and the rate of closes is halved every 10 s, down to one in 10 s: until
+// closes are seen to lower the signals, or the load has been gone for 10 s.
 func OnLoad(signals ...Signal) Option {
 	return func(c *config) error {
 		if len(signals) == 0 {
@@ -225,15 +226,16 @@ func OnLoad(signals ...Signal) Option {
 	}
 }
 
-// DrainWhen adds an outside drain flag: a file, a feature flag, a setting. While
-// it is true the Controller is draining: responses announce and readiness fails,
-// but no listener is closed.
+// DrainWhen adds an outside drain flag: a file, a feature flag, a setting.
+// While it is true the Controller is draining: responses announce and readiness
+// fails, but no listener is closed.
 //
 // flag is read at most once a second and never twice at once, when an exchange,
-// Draining or Stats comes, which waits for it for 20 ms at most; after that what
-// it said last counts until it answers. A timer reads it only while a channel of
-// [Leaving] or [Controller.DrainStarted] is open. A flag that panics counts as
-// false, which is logged once. With several flags one that is true is enough.
+// Draining or Stats comes, which waits for it for 20 ms at most; after that
+// what it said last counts until it answers. A timer reads it only while a
+// channel of [Leaving] or [Controller.DrainStarted] is open. A flag that panics
+// counts as false, which is logged once. With several flags one that is true is
+// enough.
 func DrainWhen(flag func() bool) Option {
 	return func(c *config) error {
 		if flag == nil {
@@ -244,8 +246,8 @@ func DrainWhen(flag func() bool) Option {
 	}
 }
 
-// DrainSpread sets over how long a drain announces: each connection gets its own
-// moment, evenly spread, and ends with its first response after that. The
+// DrainSpread sets over how long a drain announces: each connection gets its
+// own moment, evenly spread, and ends with its first response after that. The
 // default 0 announces at once. A negative duration is an error.
 func DrainSpread(d time.Duration) Option {
 	return func(c *config) error {
@@ -257,12 +259,12 @@ func DrainSpread(d time.Duration) Option {
 	}
 }
 
-// Budget caps the voluntary closes, those for age, request count, load and excess,
-// because each one costs its client a handshake: perSecond on average, burst at
-// once. What it refuses is counted in [Stats.HeldBack] and asked again with the
-// connection's next response. The default is 10 per second and a burst of 20,
-// each times GOMAXPROCS; what is given here is taken as it is. perSecond must be
-// greater than 0 (infinity lifts the cap), burst at least 1.
+// Budget caps the voluntary closes, those for age, request count, load and
+// excess, because each one costs its client a handshake: perSecond on average,
+// burst at once. What it refuses is counted in [Stats.HeldBack] and asked again
+// with the connection's next response. The default is 10 per second and a burst
+// of 20, each times GOMAXPROCS; what is given here is taken as it is. perSecond
+// must be greater than 0 (infinity lifts the cap), burst at least 1.
 func Budget(perSecond float64, burst int) Option {
 	return func(c *config) error {
 		if !(perSecond > 0) {

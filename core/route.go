@@ -7,8 +7,8 @@ import (
 )
 
 // Route tells the pattern under which a router has registered what serves a
-// request, in the router's own syntax. The method has the name that echo gave it,
-// so that an echo.Context is a Route.
+// request, in the router's own syntax. The method has the name that echo gave
+// it, so that an echo.Context is a Route.
 type Route interface{ Path() string }
 
 type routeFunc func() string
@@ -16,11 +16,12 @@ type routeFunc func() string
 func (f routeFunc) Path() string { return f() }
 
 // SetRoute gives the router's own pattern of the route that serves the request,
-// which [OnRoutes] and [Exempt] match. It is asked at most once, on the goroutine
-// that serves the request, at the first write through [Exchange.Writer] or at
-// End, and only where there is such a rule. Without SetRoute the request's
-// Pattern field is used, which http.ServeMux sets on the request that it gets: a
-// handler in between that copies the request, as http.StripPrefix does, hides it.
+// which [OnRoutes] and [Exempt] match. It is asked at most once, on the
+// goroutine that serves the request, at the first write through
+// [Exchange.Writer] or at End, and only where there is such a rule. Without
+// SetRoute the request's Pattern field is used, which http.ServeMux sets on the
+// request that it gets: a handler in between that copies the request, as
+// http.StripPrefix does, hides it.
 //
 // An empty pattern means that no route was found. All routes that an exchange
 // and its parts give count for OnRoutes; for Exempt it is the innermost one of
@@ -100,11 +101,11 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	return &e.Exchange
 }
 
-// belongs reports whether the request of a part really is of the exchange that is
-// under way on its connection. A server's request has a context of its own, which
-// is done when its exchange is over: what is derived from it shares its Done
-// channel, or is done no later. Background work with a context that is never done
-// may be of an earlier exchange, and a handler that was given up (by
+// belongs reports whether the request of a part really is of the exchange that
+// is under way on its connection. A server's request has a context of its own,
+// which is done when its exchange is over: what is derived from it shares its
+// Done channel, or is done no later. Background work with a context that is
+// never done may be of an earlier exchange, and a handler that was given up (by
 // http.TimeoutHandler) has no say in what is answered in its place.
 //
 // It is asked only where a part has something to say, because the first call of
@@ -119,8 +120,9 @@ func (e *Exchange) belongs() bool {
 		done == nil && owner.kind != ownKind // a context that knows its exchange
 }
 
-// joins makes an exchange that had begun on its own a part: its request's context
-// did not tell, because a handler in between has put another one in its place.
+// joins makes an exchange that had begun on its own a part: its request's
+// context did not tell, because a handler in between has put another one in its
+// place.
 func (e *Exchange) joins(owner *Exchange) {
 	c := e.controller()
 	c.shard(e.conn).Begun.Add(^uint64(0))
@@ -179,8 +181,9 @@ func (e *Exchange) report() {
 }
 
 // Sensitive ends the connection after this response, with [ReasonRoute]: what
-// the adapters' Sensitive middleware calls. Where the response's header has left
-// already, the connection's next response announces, or on HTTP/2 a GOAWAY.
+// the adapters' Sensitive middleware calls. Where the response's header has
+// left already, the connection's next response announces, or on HTTP/2 a
+// GOAWAY.
 func (e *Exchange) Sensitive() {
 	switch e.kind {
 	case noKind:

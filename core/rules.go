@@ -28,8 +28,8 @@ const (
 	ReasonExcess   Reason = "excess"   // OnExcess
 )
 
-// reasonIndex is a Reason as it is stored on a connection: one plus its place in
-// Controller.reasons, so that zero is none. It fits in seven bits.
+// reasonIndex is a Reason as it is stored on a connection: one plus its place
+// in Controller.reasons, so that zero is none. It fits in seven bits.
 type reasonIndex uint32
 
 const (
@@ -54,8 +54,8 @@ var builtinReasons = []Reason{
 // reasons are those of a Controller, in the order of their reasonIndex.
 type reasons []Reason
 
-// declare returns the index of a reason that an option names, adding it if it is
-// new.
+// declare returns the index of a reason that an option names, adding it if it
+// is new.
 func (rs *reasons) declare(r Reason) (reasonIndex, error) {
 	if r == "" {
 		return 0, fmt.Errorf("OnMatch: the reason is empty; name one, such as core.ReasonClient or %q", "legacy")
@@ -73,8 +73,8 @@ func (rs *reasons) declare(r Reason) (reasonIndex, error) {
 	return reasonIndex(len(*rs)), nil
 }
 
-// ruleSet tells which kinds of rules a Controller has, so that an exchange passes
-// over the others without a look at their data.
+// ruleSet tells which kinds of rules a Controller has, so that an exchange
+// passes over the others without a look at their data.
 type ruleSet uint16
 
 const (
@@ -115,8 +115,8 @@ func (c *config) rules() (rules ruleSet) {
 	return rules
 }
 
-// requestOf returns what patterns ask about a request. A handler may take the URL
-// away.
+// requestOf returns what patterns ask about a request. A handler may take the
+// URL away.
 func requestOf(r *http.Request) pattern.Request {
 	q := pattern.Request{Method: r.Method, Host: r.Host}
 	if r.URL != nil {

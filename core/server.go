@@ -30,16 +30,16 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 	c.observe(EventAccepted, nil)
 }
 
-// AnnounceWith makes announce tell the client that the connection ends, and why,
-// in place of a response's header: a GOAWAY, on HTTP/2. It must be called before
-// the first exchange. announce is called at most once and must not wait.
+// AnnounceWith makes announce tell the client that the connection ends, and
+// why, in place of a response's header: a GOAWAY, on HTTP/2. It must be called
+// before the first exchange. announce is called at most once and must not wait.
 func (c *Connection) AnnounceWith(announce func(Reason)) {
 	c.sharedRecord().tell.Store(&announce)
 	c.speak(protocolHTTP2)
 }
 
-// DrainDue reports whether the Controller is draining and, with a [DrainSpread],
-// the connection's own moment has come.
+// DrainDue reports whether the Controller is draining and, with a
+// [DrainSpread], the connection's own moment has come.
 func (c *Connection) DrainDue() bool {
 	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
 }
@@ -144,8 +144,8 @@ func (c *Connection) Announced() (announced, inDrain bool) {
 	return bits&bitAnnounced != 0, bits&bitAnnouncedDrain != 0
 }
 
-// Served returns how many exchanges ended on the connection while the Controller
-// was draining.
+// Served returns how many exchanges ended on the connection while the
+// Controller was draining.
 func (c *Connection) Served() int { return int(c.served.Load()) }
 
 // ForgetServed makes Served begin anew.
@@ -153,8 +153,8 @@ func (c *Connection) ForgetServed() { c.served.Store(0) }
 
 // InputAfterAnnounce reports that the client sent something that it should not
 // have sent after the announcement: on HTTP/1 anything but the rest of the last
-// request's body, on HTTP/2 a new stream after it had acknowledged the GOAWAY. It
-// returns true the first time.
+// request's body, on HTTP/2 a new stream after it had acknowledged the GOAWAY.
+// It returns true the first time.
 func (c *Connection) InputAfterAnnounce() bool {
 	bits := c.bits.Load()
 	if bits&bitAnnounced == 0 || bits&bitBodyPending != 0 {
@@ -181,10 +181,11 @@ func (e *ends) count(how How) {
 // Gone says that the connection is over: the server has let go of it and its
 // socket is closed. It is the last thing to be said, and once.
 //
-// seen is what the server knows of the end. [HowForced] and [HowIdle] say that the
-// server itself ended it, in a drain. [HowClient] and [HowError] say that the
-// client's end, or a reset, was seen, and [HowUnknown] that the server does not
-// look. An empty one says that there was nothing to see: net/http closed it.
+// seen is what the server knows of the end. [HowForced] and [HowIdle] say that
+// the server itself ended it, in a drain. [HowClient] and [HowError] say that
+// the client's end, or a reset, was seen, and [HowUnknown] that the server does
+// not look. An empty one says that there was nothing to see: net/http closed
+// it.
 func (c *Connection) Gone(seen How) {
 	if seen == HowUnknown && c.Hijacked() {
 		c.set(bitLost) // a stream on it goes on until a drain

@@ -26,11 +26,11 @@ type Signal struct {
 	Soft, Hard float64
 	// Read returns the value now. One Controller calls it at most every 100 ms
 	// and never twice at once, when an exchange comes, which waits for it for
-	// 20 ms at most, so it should answer within microseconds. New calls it once and
-	// fails where it returns an error. Later an error, and at any time a panic, NaN
-	// or an infinity, means that the value is unknown: the signal asks for nothing,
-	// which is logged once. While a Read does not return, no connection is closed
-	// for load.
+	// 20 ms at most, so it should answer within microseconds. New calls it once
+	// and fails where it returns an error. Later an error, and at any time a
+	// panic, NaN or an infinity, means that the value is unknown: the signal
+	// asks for nothing, which is logged once. While a Read does not return, no
+	// connection is closed for load.
 	Read func(Snapshot) (float64, error)
 }
 

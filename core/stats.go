@@ -8,8 +8,8 @@ import (
 )
 
 // Stats is a snapshot of a [Controller]. The counts since New only grow; the
-// numbers of connections are those of now, and only of servers that report their
-// connections. It is made for JSON as well.
+// numbers of connections are those of now, and only of servers that report
+// their connections. It is made for JSON as well.
 type Stats struct {
 	Exchanges       uint64 `json:"exchanges"`        // begun since New
 	InFlight        int    `json:"in_flight"`        // begun and not ended, without hijacked and streaming ones
@@ -20,17 +20,17 @@ type Stats struct {
 	Active   int `json:"active"`   // of Open, those with one
 	Hijacked int `json:"hijacked"` // connections that a handler took over and has not closed
 
-	// Opened counts connections by protocol, the values of [Event.Protocol]: with
-	// their first request, or as "unknown" at their end where none came. Ended
-	// counts them once their sockets are closed.
+	// Opened counts connections by protocol, the values of [Event.Protocol]:
+	// with their first request, or as "unknown" at their end where none came.
+	// Ended counts them once their sockets are closed.
 	Opened map[string]uint64 `json:"opened"`
 	Ended  map[How]uint64    `json:"ended"`
 
 	Untracked uint64 `json:"untracked"` // exchanges without a connection record
 
-	// Closes counts announced closes, also where the response could not leave any
-	// more; every known reason has an entry. Announcements are the same by reason
-	// and protocol, without those that are 0.
+	// Closes counts announced closes, also where the response could not leave
+	// any more; every known reason has an entry. Announcements are the same by
+	// reason and protocol, without those that are 0.
 	Closes        map[Reason]uint64            `json:"closes"`
 	Announcements map[Reason]map[string]uint64 `json:"announcements"`
 
@@ -57,15 +57,16 @@ type Stats struct {
 type PatternStat struct {
 	Option  string `json:"option"` // "OnRoutes" or "Exempt"
 	Pattern string `json:"pattern"`
-	// Matches is how often the pattern matched the path or the route of an exchange
-	// about which its rule was asked. A pattern that has not matched after a while
-	// is most likely not in the router's syntax: "/users/:id" with net/http.
+	// Matches is how often the pattern matched the path or the route of an
+	// exchange about which its rule was asked. A pattern that has not matched
+	// after a while is most likely not in the router's syntax: "/users/:id"
+	// with net/http.
 	Matches uint64 `json:"matches"`
 }
 
-// Stats returns a snapshot. It allocates and is meant for a scrape, not for every
-// request; the counts are read one after another while requests go on. It reads
-// the signals and the [DrainWhen] flags if their last reading is old.
+// Stats returns a snapshot. It allocates and is meant for a scrape, not for
+// every request; the counts are read one after another while requests go on. It
+// reads the signals and the [DrainWhen] flags if their last reading is old.
 func (c *Controller) Stats() Stats {
 	s := Stats{
 		ClientInitiated:    c.clientInitiated.Load(),

@@ -12,17 +12,17 @@ import (
 
 // Writer returns the ResponseWriter to hand on. It commits the exchange before
 // the final header can leave: at WriteHeader with a final status, Write,
-// WriteString, ReadFrom, Flush, FlushError; at End where there was none of them.
-// It has exactly the optional interfaces of w, and Unwrap.
+// WriteString, ReadFrom, Flush, FlushError; at End where there was none of
+// them. It has exactly the optional interfaces of w, and Unwrap.
 //
 // The announcement is in w's header map only while net/http's own writer takes
-// its copy; then the map has again what the handler had put there. A 1xx goes out
-// without a Connection field, whatever the handler put there (RFC 9113 §8.2.2
-// forbids it on HTTP/2). A hijacked connection is not announced.
+// its copy; then the map has again what the handler had put there. A 1xx goes
+// out without a Connection field, whatever the handler put there (RFC 9113
+// §8.2.2 forbids it on HTTP/2). A hijacked connection is not announced.
 //
-// It must be called at most once. Where the exchange is part of another one, the
-// writer only asks for the route before that one commits. For net/http's own
-// writers it does not allocate.
+// It must be called at most once. Where the exchange is part of another one,
+// the writer only asks for the route before that one commits. For net/http's
+// own writers it does not allocate.
 func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 	switch e.kind {
 	case noKind:
@@ -71,9 +71,9 @@ func (e *Exchange) lookWhere(w http.ResponseWriter) {
 }
 
 // ReportRoute asks the route now instead of at the first write: for a router
-// that has found it before it calls its middleware, and whose writer w is not one
-// of [Exchange.Writer]. It does nothing where the exchange decides itself, which
-// is asked at its commit point.
+// that has found it before it calls its middleware, and whose writer w is not
+// one of [Exchange.Writer]. It does nothing where the exchange decides itself,
+// which is asked at its commit point.
 func (e *Exchange) ReportRoute(w http.ResponseWriter) {
 	if e.kind == partKind {
 		e.lookWhere(w)

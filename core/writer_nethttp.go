@@ -81,8 +81,8 @@ func (e *Exchange) logSuperfluous(state uint32) {
 	logf("%s from %s (%s:%d)", what, culprit.Function, path.Base(culprit.File), culprit.Line)
 }
 
-// write is for the n bytes of the body that come next, or for a flush. The first
-// one is the commit point of a handler that names no status.
+// write is for the n bytes of the body that come next, or for a flush. The
+// first one is the commit point of a handler that names no status.
 func (w *anyWriter) write(n int) {
 	e := w.exchange()
 	state := e.state.Load()
@@ -100,9 +100,9 @@ func (w *anyWriter) write(n int) {
 	}
 }
 
-// commitImplicitly is the commit point of a handler that names no status. net/http
-// writes the header at its next step unless there is something to announce, which
-// must not stay in the map for so long.
+// commitImplicitly is the commit point of a handler that names no status.
+// net/http writes the header at its next step unless there is something to
+// announce, which must not stay in the map for so long.
 func (e *Exchange) commitImplicitly() {
 	before := e.state.Or(stateCommitted)
 	if before&stateCommitted != 0 {

@@ -23,8 +23,9 @@ func ofController(name string, soft, hard int, value func(core.Snapshot) int) co
 }
 
 // Func is any other measure, in its own unit. read is called as
-// [core.Signal.Read] says. While it is nil, panics or returns NaN or an infinity
-// the value is unknown, which is logged once, and the signal asks for nothing.
+// [core.Signal.Read] says. While it is nil, panics or returns NaN or an
+// infinity the value is unknown, which is logged once, and the signal asks for
+// nothing.
 func Func(name string, soft, hard float64, read func() float64) core.Signal {
 	return core.Signal{
 		Name: name, Soft: soft, Hard: hard,

@@ -10,8 +10,8 @@ import (
 
 // Memory is the memory that the garbage collector cannot free, as a share of
 // the Go memory limit (GOMEMLIMIT, debug.SetMemoryLimit): what was live at the
-// last collection, stacks, and the runtime's own. soft and hard are from 0 to 1.
-// Its name is "memory". Without a limit New fails with
+// last collection, stacks, and the runtime's own. soft and hard are from 0 to
+// 1. Its name is "memory". Without a limit New fails with
 // [core.ErrSignalUnavailable].
 //
 // It is not all the memory that counts towards the limit: the collector lets

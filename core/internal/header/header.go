@@ -8,8 +8,8 @@ import (
 )
 
 // An Override is what an announcement has changed in a handler's header map, to
-// be taken back once net/http has its copy: a cache, a logger or a recorder that
-// keeps the map must not keep our announcement.
+// be taken back once net/http has its copy: a cache, a logger or a recorder
+// that keeps the map must not keep our announcement.
 type Override struct {
 	header http.Header // nil where nothing was changed
 	added  string

@@ -1,5 +1,5 @@
-// Package leaving closes channels when streams have to go: at a connection's own
-// moment in a drain, at a limit of its own, and when its client has gone.
+// Package leaving closes channels when streams have to go: at a connection's
+// own moment in a drain, at a limit of its own, and when its client has gone.
 //
 // A reason is a number that the caller gives a meaning to. The zero reason is
 // that nobody is left to be told.
@@ -70,8 +70,8 @@ func (l *Channel) Follow(ctx context.Context, ignore func() bool) {
 	l.unwatch = stop
 }
 
-// AskAfter asks for the first time after d, and then once a second as long as the
-// answer wants it. A reason closes the channel.
+// AskAfter asks for the first time after d, and then once a second as long as
+// the answer wants it. A reason closes the channel.
 func (l *Channel) AskAfter(d time.Duration, ask func() (reason uint32, again bool)) {
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
