@@ -10,9 +10,11 @@
 // "/accounts/{id}/keys", without a slash at its end. Where chi found no route (404,
 // 405) there is none, or below a sub-router the sub-router's: "/accounts/*".
 //
-// # What it can not see
+// On a server that stdlib.Serve or stdlib.Track knows, every response is decided
+// about without it: the middleware then only supplies the route. On any other
+// server put it first in the root router's Use, since it cannot see what is
+// written above it.
 //
-// Responses that are written above it: put it first in the root router's Use.
 // A handler that outlives its request, such as one that http.TimeoutHandler gave
 // up, shares chi's recycled routing context with a later request; that is a data
 // race in chi alone, too, so http.TimeoutHandler belongs around one route's
@@ -27,9 +29,9 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// Middleware returns a middleware that ends the connections that ctl's rules
-// name, announced on their last response. Put it first, so that it also sees the
-// responses of the middleware below it. Installed twice it counts nothing twice.
+// Middleware returns a middleware that supplies chi's route pattern, and on a
+// server that is not tracked ends the connections that ctl's rules name, announced
+// on their last response. Installed twice it counts nothing twice.
 //
 // With a nil ctl it returns the next handler unchanged. It costs one allocation
 // per request, and it is safe for concurrent use.
@@ -38,8 +40,7 @@ func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
 }
 
 // Sensitive returns a middleware that ends the connection after each response of
-// the routes it is put on, with core.ReasonRoute. It needs no Middleware above
-// it, but the rules apply to its routes all the same.
+// the routes it is put on, with core.ReasonRoute. It needs no Middleware above it.
 func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
 	return bridge(ctl, true)
 }

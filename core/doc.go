@@ -8,15 +8,21 @@
 // announced with exactly "Connection: close" (RFC 9112 §9.6); net/http turns
 // that into a GOAWAY on HTTP/2, where the field is forbidden (RFC 9113 §8.2.2).
 //
-// The package knows net/http's types, no framework and no server loop. Programs
-// use it through an adapter: package stdlib for net/http, chiadapter,
-// ginadapter, echoadapter and echov5adapter for the frameworks. Adapters are
-// written against [Controller.Begin] and [Exchange]; servers report their
-// connections through [Connection].
+// Programs make a Controller with [New], give it to stdlib.Serve, and use the
+// names that take a context: [CloseAfter], [Leaving], [LeavingReason],
+// [Announced] and [ConnectionID].
+//
+// # For adapters
+//
+// The package knows net/http's types and no framework. chiadapter, ginadapter,
+// echoadapter and echov5adapter tell it which route served a request; they are
+// written against [Controller.Begin], [Controller.Skip] and [Exchange].
 //
 // # For servers
 //
-// A server keeps a [Connection] for each client connection, and ends a drain:
+// A server puts an [Entry] in front of its handler, so that exactly the requests
+// that it hands out are decided about, with its own ResponseWriter. It keeps a
+// [Connection] for each client connection, and ends a drain:
 // [Controller.ListenerClosed] once it has closed a listener for good,
 // [Controller.Drained] when nothing is left, [Controller.DrainSpread] to see
 // whether the spread fits. Programs call none of them; package stdlib does.
@@ -33,6 +39,6 @@
 // # Contexts
 //
 // [CloseAfter] and [Leaving] want the request's context. A *gin.Context is not
-// that: unless gin.Engine.ContextWithFallback is set it answers no lookup, so
+// that: unless gin.Engine.ContextWithFallback is set it answers no look-up, so
 // pass c.Request.Context().
 package core

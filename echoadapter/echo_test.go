@@ -134,3 +134,40 @@ func TestANilControllerChangesNothing(t *testing.T) {
 	conn := clienttest.Dial(t, conformance.Serve(t, e, nil))
 	conn.ExpectKept(conn.Get("/"))
 }
+
+// Middleware of Pre runs before the router, so the route is asked late.
+func TestTheRouteIsSeenFromPre(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/users/:id"))
+	e := newEngine()
+	e.Pre(echoadapter.Middleware(ctl), func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if c.Request().URL.Path == "/me" {
+				c.Request().URL.Path = "/users/7" // as echo's Rewrite does
+			}
+			return next(c)
+		}
+	})
+	e.GET("/users/:id", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
+	e.GET("/empty/:id", empty)
+	address := conformance.Serve(t, e, ctl)
+	conn := clienttest.Dial(t, address)
+	conn.ExpectClosed(conn.Get("/me"))
+	conn = clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/empty/7"))
+}
+
+// A skipped request is left out, whatever decides about it.
+func TestASkippedRequestIsLeftOutWithAMarkedConnection(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRequestCount(1))
+	e := newEngine()
+	e.Use(echoadapter.MiddlewareWithConfig(echoadapter.Config{
+		Controller: ctl,
+		Skipper:    func(c echo.Context) bool { return c.Path() == "/skipped" },
+	}))
+	e.GET("/skipped", empty)
+	e.GET("/", empty)
+	conn := clienttest.Dial(t, conformance.Serve(t, e, ctl))
+	conn.ExpectKept(conn.Get("/skipped"))
+	conn.ExpectKept(conn.Get("/skipped"))
+	conn.ExpectClosed(conn.Get("/"))
+}

@@ -12,12 +12,14 @@
 // returned are seen with their status. core.CloseAfter and core.Leaving want
 // c.Request().Context().
 //
-// # What it can not see
+// On a server that stdlib.Serve or stdlib.Track knows, every response is decided
+// about without it, what Pre answers included: the middleware then only supplies
+// the route. On any other server it cannot see what is written above it, nor an
+// empty response that is left where a middleware above swallows a handler's error;
+// stand above, or put stdlib.Middleware around the engine.
 //
-// echo answers 200 where a handler writes a 103 and then any other status
-// through c.Response(): that is the status core.OnStatus sees, too. Where a
-// middleware above swallows a handler's error without a response, nothing
-// announces on the empty one that follows; stand above it.
+// echo answers 200 where a handler writes a 103 and then any other status through
+// c.Response(): that is the status that core.OnStatus sees, too.
 package echov5adapter
 
 import (
@@ -42,12 +44,12 @@ type Config struct {
 	sensitive bool
 }
 
-// Middleware returns a middleware that ends the connections that ctl's rules
-// name, announced on their last response. Put it first, so that it also sees the
-// responses of the middleware below it; Use and Pre both work. Installed twice
-// it counts nothing twice.
+// Middleware returns a middleware that supplies echo's route, and on a server
+// that is not tracked ends the connections that ctl's rules name, announced on
+// their last response. Put it first; Use and Pre both work. Installed twice it
+// counts nothing twice.
 //
-// With a nil ctl it returns the next handler unchanged. It costs one allocation
+// With a nil ctl it returns the next handler unchanged. It costs two allocations
 // per request, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
 	return (&Config{Controller: ctl}).middleware()

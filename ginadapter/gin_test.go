@@ -164,3 +164,55 @@ func TestAMiddlewareThatWritesBehindAHijackAnnouncesNothing(t *testing.T) {
 		}
 	}
 }
+
+// gin starts its routing anew for a request that a handler has changed.
+func TestTheRouteThatHandleContextReachesCounts(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/users/:id"))
+	r := gin.New()
+	r.Use(ginadapter.Middleware(ctl))
+	r.GET("/users/:id", empty)
+	r.GET("/keys", ginadapter.Sensitive(ctl), empty)
+	for alias, target := range map[string]string{"/me": "/users/7", "/my-keys": "/keys", "/other": "/none"} {
+		r.GET(alias, func(c *gin.Context) {
+			c.Request.URL.Path = target
+			r.HandleContext(c)
+		})
+	}
+	address := conformance.Serve(t, r, ctl)
+	for path, closes := range map[string]bool{"/me": true, "/my-keys": true, "/other": false} {
+		conn := clienttest.Dial(t, address)
+		if response := conn.Get(path); closes {
+			conn.ExpectClosed(response)
+		} else {
+			conn.ExpectKept(response)
+		}
+	}
+}
+
+// A cache that keeps the response of a connection's last exchange keeps no
+// announcement.
+func TestAResponseCacheReplaysNoAnnouncement(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/page"))
+	var cached http.Header
+	r := gin.New()
+	r.Use(ginadapter.Middleware(ctl), func(c *gin.Context) {
+		if cached != nil {
+			for name, values := range cached {
+				c.Writer.Header()[name] = values
+			}
+			c.AbortWithStatus(http.StatusOK)
+			return
+		}
+		c.Next()
+		cached = c.Writer.Header().Clone()
+	})
+	r.GET("/page", func(c *gin.Context) { c.String(http.StatusOK, "page") })
+	address := conformance.Serve(t, r, ctl)
+	conn := clienttest.Dial(t, address)
+	conn.ExpectClosed(conn.Get("/page"))
+	conn = clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/hit"))
+	if cached.Get("Content-Type") == "" || cached["Connection"] != nil {
+		t.Errorf("the cache has %v", cached)
+	}
+}

@@ -14,18 +14,13 @@
 // with Engine.ContextWithFallback, and without that CloseAfter(c, …) reports
 // false and does nothing.
 //
-// # What it can not see
-//
-// gin answers some requests past every middleware: the redirects of
-// RedirectTrailingSlash and RedirectFixedPath, and whatever follows
-// Engine.HandleContext, which takes all writers off the context. Those responses
-// announce nothing; the next one on their connection does. A status that an
-// outer middleware sets after the handler has returned without writing is too
-// late for core.OnStatus. stdlib.Middleware around the engine sees all of them:
-//
-//	srv := &http.Server{Handler: stdlib.Middleware(ctl)(r)}
-//
-// Keep this package's middleware inside, for the routes.
+// On a server that stdlib.Serve or stdlib.Track knows, every response is decided
+// about without it, those that gin writes past every middleware included: the
+// middleware then only supplies the route. On any other server it does not see
+// the redirects of RedirectTrailingSlash and RedirectFixedPath, nor what follows
+// Engine.HandleContext, which takes all writers off the context, and a status that
+// an outer middleware sets after the handler has returned without writing is too
+// late for core.OnStatus; put stdlib.Middleware around the engine there.
 package ginadapter
 
 import (
@@ -38,19 +33,19 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// Middleware returns a middleware that ends the connections that ctl's rules
-// name, announced on their last response. Put it first, so that it also sees the
-// responses of the middleware below it. Installed twice it counts nothing twice.
+// Middleware returns a middleware that supplies gin's route pattern, and on a
+// server that is not tracked ends the connections that ctl's rules name, announced
+// on their last response. Put it first. Installed twice it counts nothing twice.
 //
-// With a nil ctl it does nothing. It costs two allocations per request, and it
-// is safe for concurrent use.
+// With a nil ctl it does nothing. It costs one allocation per request on a tracked
+// server and three on any other, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) gin.HandlerFunc {
 	return bridge(ctl, false)
 }
 
 // Sensitive returns a middleware that ends the connection after each response of
 // the route or group it is put on, with core.ReasonRoute. It needs no Middleware
-// above it, but the rules apply to its routes all the same.
+// above it.
 func Sensitive(ctl *core.Controller) gin.HandlerFunc {
 	return bridge(ctl, true)
 }

@@ -15,10 +15,8 @@ import (
 // framework.
 type Wrap func(*core.Controller, http.Handler) http.Handler
 
-// NetHTTP is stdlib.Middleware alone.
-func NetHTTP(controller *core.Controller, handler http.Handler) http.Handler {
-	return stdlib.Middleware(controller)(handler)
-}
+// NetHTTP is no middleware at all: stdlib.Serve alone is a whole drain.
+func NetHTTP(_ *core.Controller, handler http.Handler) http.Handler { return handler }
 
 // Politeclose drains with stdlib.Serve, no lame duck, every other option at its
 // default. Each generation has a Controller of its own, as each process would.
