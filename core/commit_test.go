@@ -20,96 +20,116 @@ func FuzzCommitPoint(f *testing.F) {
 	f.Add([]byte{10, 13, 2})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, calls []byte) {
-		c := newController(t, OnStatus(413))
-		conn := openConnection(c)
-		var (
-			committed, drains, asked bool
-			left                     []string // the Connection field as the handler left it
-			want                     []string // as it should leave
-			announced                bool
-		)
-		commit := func(status int) {
-			if committed {
-				return
-			}
-			committed, want = true, slices.Clone(left)
-			if status == 101 {
-				return
-			}
-			if drains || asked || status == 413 || len(left) > 0 && strings.EqualFold(left[0], "close") {
-				announced, want = true, []string{"close"}
-			}
+		testCommitPoint(t, calls, exchange, false)
+		testCommitPoint(t, calls, throughEntry, true)
+	})
+}
+
+// throughEntry is exchange on a server that has an Entry.
+func throughEntry(c *Controller, r *http.Request, handler func(http.ResponseWriter, *http.Request)) *fakeWriter {
+	w := newFakeWriter()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	NewEntry(c, http.HandlerFunc(handler)).ServeHTTP(w, r.WithContext(ctx))
+	w.end()
+	return w
+}
+
+type runExchange func(*Controller, *http.Request, func(http.ResponseWriter, *http.Request)) *fakeWriter
+
+func testCommitPoint(t *testing.T, calls []byte, run runExchange, entered bool) {
+	c := newController(t, OnStatus(413))
+	conn := openConnection(c)
+	var (
+		committed, drains, asked bool
+		left                     []string // the Connection field as the handler left it
+		want                     []string // as it should leave
+		announced                bool
+	)
+	commit := func(status int) {
+		if committed {
+			return
 		}
-		w := exchange(c, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
-			for _, call := range calls {
-				switch call % 15 {
-				case 0:
-					w.WriteHeader(103)
-				case 1:
-					commit(200)
-					w.WriteHeader(200)
-				case 2:
-					commit(200)
-					w.Write(nil)
-				case 3:
-					commit(200)
-					w.(http1Shape).WriteString("x")
-				case 4:
-					commit(200)
-					w.(http1Shape).ReadFrom(strings.NewReader("x"))
-				case 5:
-					commit(200)
-					w.(http1Shape).Flush()
-				case 6:
-					commit(200)
-					w.(http1Shape).FlushError()
-				case 7:
-					left = []string{"keep-alive"}
-					w.Header()["Connection"] = slices.Clone(left)
-				case 8:
-					left = []string{"Close"}
-					w.Header()["Connection"] = slices.Clone(left)
-				case 9:
-					if CloseAfter(r.Context(), ReasonHandler) == committed {
-						t.Errorf("CloseAfter said %v after the header had left: %v", !committed, committed)
-					}
-					asked = true
-				case 10:
-					drains = true
-					c.Drain()
-				case 11:
-					left = nil
-					w.Header().Del("Connection")
-				case 12:
-					commit(101)
-					w.WriteHeader(101)
-				case 13:
-					if !committed {
-						commit(101)
-						w.(http1Shape).Hijack()
-					}
-				case 14:
-					commit(413)
-					w.WriteHeader(413)
+		committed, want = true, slices.Clone(left)
+		if status == 101 {
+			return
+		}
+		if drains || asked || status == 413 || len(left) > 0 && strings.EqualFold(left[0], "close") {
+			announced, want = true, []string{"close"}
+		}
+	}
+	w := run(c, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
+		for _, call := range calls {
+			switch call % 15 {
+			case 0:
+				w.WriteHeader(103)
+			case 1:
+				commit(200)
+				w.WriteHeader(200)
+			case 2:
+				commit(200)
+				w.Write(nil)
+			case 3:
+				commit(200)
+				w.(http1Shape).WriteString("x")
+			case 4:
+				commit(200)
+				w.(http1Shape).ReadFrom(strings.NewReader("x"))
+			case 5:
+				commit(200)
+				w.(http1Shape).Flush()
+			case 6:
+				commit(200)
+				w.(http1Shape).FlushError()
+			case 7:
+				left = []string{"keep-alive"}
+				w.Header()["Connection"] = slices.Clone(left)
+			case 8:
+				left = []string{"Close"}
+				w.Header()["Connection"] = slices.Clone(left)
+			case 9:
+				if CloseAfter(r.Context(), ReasonHandler) == committed {
+					t.Errorf("CloseAfter said %v after the header had left: %v", !committed, committed)
 				}
+				asked = true
+			case 10:
+				drains = true
+				c.Drain()
+			case 11:
+				left = nil
+				w.Header().Del("Connection")
+			case 12:
+				commit(101)
+				w.WriteHeader(101)
+			case 13:
+				if !committed {
+					commit(101)
+					w.(http1Shape).Hijack()
+				}
+			case 14:
+				commit(413)
+				w.WriteHeader(413)
 			}
-		})
-		commit(200)
-		for _, h := range w.informational {
-			if h["Connection"] != nil {
-				t.Errorf("%v: a 1xx carries Connection: %v", calls, h["Connection"])
-			}
-		}
-		if !w.hijacked && !slices.Equal(w.sent["Connection"], want) {
-			t.Errorf("%v: Connection: %v left, want %v", calls, w.sent["Connection"], want)
-		}
-		if _, marked := conn.Mark(); marked != announced {
-			t.Errorf("%v: marked %v, announced %v", calls, marked, announced)
-		}
-		if s := c.Stats(); s.InFlight != 0 || s.Exchanges != 1 {
-			t.Errorf("%v: %d in flight and %d exchanges after one", calls, s.InFlight, s.Exchanges)
 		}
 	})
+	commit(200)
+	for _, h := range w.informational {
+		if h["Connection"] != nil {
+			t.Errorf("%v: a 1xx carries Connection: %v", calls, h["Connection"])
+		}
+	}
+	if !w.hijacked && !slices.Equal(w.sent["Connection"], want) {
+		t.Errorf("%v: Connection: %v left, want %v", calls, w.sent["Connection"], want)
+	}
+	if _, marked := conn.Mark(); marked != announced {
+		t.Errorf("%v: marked %v, announced %v", calls, marked, announced)
+	}
+	if entered && !w.hijacked && !slices.Equal(w.header["Connection"], left) {
+		t.Errorf("%v: the handler's map has Connection: %v, and the handler left %v", calls, w.header["Connection"], left)
+	}
+	if s := c.Stats(); s.InFlight != 0 || s.Exchanges != 1 {
+		t.Errorf("%v: %d in flight and %d exchanges after one", calls, s.InFlight, s.Exchanges)
+	}
 }
 
 func TestTheHeaderIsExactlyClose(t *testing.T) {
