@@ -26,10 +26,9 @@ import (
 // 63 above a share of 1,000. It ends where the share is reached. The excess is
 // spread over half a minute, evenly over the connections and not over the
 // responses; in that time nobody goes twice, since connections that came
-// meanwhile stay, and so do those younger than 1 s. It looks whether that
-// helps: where connections come back as fast as they go, closing becomes slower
-// and ends, and is tried again when the excess has gone by itself or after an
-// hour.
+// meanwhile stay, and so do those younger than 1 s. Where the excess does not
+// become smaller by that, because connections come back as fast as they go,
+// nobody is closed for a minute, and the next time for twice as long.
 //
 // Such closes use the [Budget], which has to allow a thirtieth of the excess
 // per second for the half minute to be kept. Without connection records nobody

@@ -57,8 +57,8 @@ func (s *Share) askOne(ctx context.Context, peer string) (report, error) {
 }
 
 // defaultClient asks each peer over a connection of its own: one that is kept
-// would count among the peer's connections, and the same peer is not asked again
-// soon.
+// would count among the peer's connections, and the same peer is not asked
+// again soon.
 func defaultClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{

@@ -14,7 +14,8 @@ type remembered struct {
 	at               time.Duration
 }
 
-// keep forgets the reports of before since, and of those who are no longer peers.
+// keep forgets the reports of before since, and of those who are no longer
+// peers.
 func (r *reports) keep(peers []string, since time.Duration) {
 	kept := make(map[string]remembered, len(r.of))
 	for _, peer := range peers {
@@ -45,13 +46,13 @@ func (r *reports) summary() summary {
 	return s
 }
 
-// mean is that of this replica, with so many connections now, and of the others,
-// who are taken to have gained since what it has gained itself.
+// mean is that of this replica, with so many connections now, and of the
+// others, who are taken to have gained since what it has gained itself.
 //
 // Ten of a hundred replicas with 1,000 connections each have crashed, and this
 // one has 1,111 now. The reports are of before, 1,000 with 1,000 of our own, so
-// that the others are taken to have 1,111 as well, and nobody is above the mean.
-// After the next sixteen intervals the reports say so themselves.
+// that the others are taken to have 1,111 as well, and nobody is above the
+// mean. After the next sixteen intervals the reports say so themselves.
 func (s summary) mean(own int) float64 {
 	n := float64(s.answers)
 	gained := max(0, n*float64(own)-s.own)

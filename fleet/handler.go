@@ -12,8 +12,8 @@ import (
 
 // Handler is what this replica tells its peers of ctl: a few bytes of JSON. It
 // belongs at [Path], on a server or port that the peers reach, and answers 401
-// where a [BearerToken] is missing. A Share is for one Controller: with nil or a
-// second one [Share.Run] and [Share.Poll] return an error, and the Handler
+// where a [BearerToken] is missing. A Share is for one Controller: with nil or
+// a second one [Share.Run] and [Share.Poll] return an error, and the Handler
 // answers 503 for nil.
 //
 // It costs what [core.Controller.Stats] costs.
@@ -34,13 +34,14 @@ func (s *Share) Handler(ctl *core.Controller) http.Handler {
 			return
 		}
 		stats := ctl.Stats()
+		connections := s.sentAway.connections(stats)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		// A peer that has gone away meanwhile has no use for the error.
 		_ = json.NewEncoder(w).Encode(report{
 			Version:     reportVersion,
 			ID:          s.id,
-			Connections: &stats.Open,
+			Connections: &connections,
 			Draining:    stats.Draining,
 		})
 	})

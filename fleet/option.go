@@ -32,7 +32,7 @@ type config struct {
 const (
 	defaultSample   = 8
 	defaultInterval = 5 * time.Second
-	defaultMargin   = 0.01
+	defaultMargin   = 0.005
 
 	mostSample    = 64
 	leastInterval = 100 * time.Millisecond
@@ -68,9 +68,10 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // Sample sets how many peers a poll asks at most, 1 to 64. The default is 8. A
-// smaller fleet is asked in full. More make the estimate quicker and, in a fleet
-// that is larger than sixteen samples, more exact: there its standard error is
-// the scatter between the replicas divided by the root of sixteen samples.
+// smaller fleet is asked in full. More make the estimate quicker and, in a
+// fleet that is larger than sixteen samples, more exact: there its standard
+// error is the scatter between the replicas divided by the root of sixteen
+// samples.
 func Sample(peers int) Option {
 	return func(c *config) error {
 		if err := within("Sample", peers, 1, mostSample); err != nil {
@@ -81,10 +82,10 @@ func Sample(peers int) Option {
 	}
 }
 
-// Interval sets how long a poll is after the one before, 100 ms to a minute. The
-// default is 5 s. Each time is drawn within ±10 % of it, so that replicas that
-// started together do not ask together. A peer has as long to answer, but 2 s at
-// most, and a share that is older than three intervals is not known.
+// Interval sets how long a poll is after the one before, 100 ms to a minute.
+// The default is 5 s. Each time is drawn within ±10 % of it, so that replicas
+// that started together do not ask together. A peer has as long to answer, but
+// 2 s at most, and a share that is older than three intervals is not known.
 func Interval(d time.Duration) Option {
 	return func(c *config) error {
 		if err := within("Interval", d, leastInterval, mostInterval); err != nil {
@@ -98,12 +99,12 @@ func Interval(d time.Duration) Option {
 // Margin sets by what part the fair share is larger than the mean, 0 to 1. The
 // default is 0.01.
 //
-// It is where closing ends. Of replicas that are added to a fleet, those without
-// connections can only get what the others have above it: with 20 more to 80,
-// their 90 % is reached where the others are at 102.5 % of the mean. On the other
-// hand the last per cent is what costs most where the balancer chooses at random,
-// since most of what is closed then comes back to replicas that have enough.
-// Where closing begins is the business of [core.OnExcess].
+// It is where closing ends. Of replicas that are added to a fleet, those
+// without connections can only get what the others have above it: with 20 more
+// to 80, their 90 % is reached where the others are at 102.5 % of the mean. On
+// the other hand the last per cent is what costs most where the balancer
+// chooses at random, since most of what is closed then comes back to replicas
+// that have enough. Where closing begins is the business of [core.OnExcess].
 func Margin(part float64) Option {
 	return func(c *config) error {
 		if err := within("Margin", part, 0, mostMargin); err != nil {
@@ -122,9 +123,9 @@ func within[T cmp.Ordered](option string, value, least, most T) error {
 }
 
 // BearerToken makes replicas show this token to each other (RFC 6750 §2.1), and
-// the [Share.Handler] answer 401 to those that do not. It must be the same in the
-// whole fleet. Without it everybody who can reach the Handler learns how many
-// connections the replica has.
+// the [Share.Handler] answer 401 to those that do not. It must be the same in
+// the whole fleet. Without it everybody who can reach the Handler learns how
+// many connections the replica has.
 func BearerToken(token string) Option {
 	return func(c *config) error {
 		if token == "" {
@@ -138,10 +139,11 @@ func BearerToken(token string) Option {
 	}
 }
 
-// Endpoint sets how a peer's address becomes the URL of its [Share.Handler]: the
-// scheme, "http" or "https", and the path, which begins with a slash. The default
-// is "http" and [Path]. With https the [Client] has to know whose certificate to
-// accept: peers are asked by their IP address where [DNS] names them.
+// Endpoint sets how a peer's address becomes the URL of its [Share.Handler]:
+// the scheme, "http" or "https", and the path, which begins with a slash. The
+// default is "http" and [Path]. With https the [Client] has to know whose
+// certificate to accept: peers are asked by their IP address where [DNS] names
+// them.
 func Endpoint(scheme, path string) Option {
 	return func(c *config) error {
 		if scheme != "http" && scheme != "https" {

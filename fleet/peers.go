@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// DNS returns a peers function for [NewShare] that looks a name up and gives each
-// of its addresses the port: the name of a headless Service, in Kubernetes. Where
-// the name has addresses of both families the IPv4 ones count, so that nobody is
-// there twice.
+// DNS returns a peers function for [NewShare] that looks a name up and gives
+// each of its addresses the port: the name of a headless Service, in
+// Kubernetes. Where the name has addresses of both families the IPv4 ones
+// count, so that nobody is there twice.
 func DNS(name, port string) func(context.Context) ([]string, error) {
 	return func(ctx context.Context) ([]string, error) {
 		if name == "" || port == "" {

@@ -18,8 +18,8 @@ import (
 	"github.com/politeclose/politeclose/stdlib"
 )
 
-// replica is a server with a Share that others can ask, on a port of its own, so
-// that asking is none of the connections that are counted.
+// replica is a server with a Share that others can ask, on a port of its own,
+// so that asking is none of the connections that are counted.
 type replica struct {
 	t       *testing.T
 	serves  string // the server's address

@@ -14,7 +14,7 @@ import (
 type report struct {
 	Version     int    `json:"version"`
 	ID          string `json:"id"`          // of the Share, by which it knows itself
-	Connections *int   `json:"connections"` // open; a pointer, since a report without it is none
+	Connections *int   `json:"connections"` // as sentAway counts them; a pointer, since a report without it is none
 	Draining    bool   `json:"draining"`
 }
 

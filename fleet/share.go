@@ -12,13 +12,15 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// Share is what one replica knows of its fleet. Make it with [NewShare], one for
-// each [core.Controller]; all methods are safe for concurrent use. It runs
+// Share is what one replica knows of its fleet. Make it with [NewShare], one
+// for each [core.Controller]; all methods are safe for concurrent use. It runs
 // nothing but its [Share.Run].
 type Share struct {
 	config
 	id  string
 	own atomic.Pointer[core.Controller] // the Handler's
+
+	sentAway sentAway
 
 	// misused has what makes every poll fail.
 	misused atomic.Pointer[error]
@@ -42,13 +44,13 @@ type knowledge struct {
 const stalePolls = 3
 
 // NewShare returns a Share that learns its peers' addresses, "host:port", from
-// the function, or an error that names the first option with a bad argument, the
-// value and what is allowed.
+// the function, or an error that names the first option with a bad argument,
+// the value and what is allowed.
 //
 // peers is called once a poll. It may name this replica too, which knows itself
 // by the Share's random id. It should return when its context is done; one that
-// does not is not waited for, nor called again until it has. An error and a panic
-// make the poll fail.
+// does not is not waited for, nor called again until it has. An error and a
+// panic make the poll fail.
 func NewShare(peers func(context.Context) ([]string, error), opts ...Option) (*Share, error) {
 	if peers == nil {
 		return nil, errors.New("politeclose: NewShare: the peers function is nil; fleet.DNS makes one")
@@ -66,19 +68,19 @@ func NewShare(peers func(context.Context) ([]string, error), opts ...Option) (*S
 }
 
 // FairShare returns how many connections this replica should have, and 0 where
-// that is not known. It is meant for [core.OnExcess]. It takes a snapshot of the
-// Controller's [core.Stats] and waits for nobody.
+// that is not known. It is meant for [core.OnExcess]. It takes a snapshot of
+// the Controller's [core.Stats] and waits for nobody.
 func (s *Share) FairShare() int {
 	known, ctl := s.known.Load(), s.own.Load()
 	if known.answers == 0 || ctl == nil || s.now()-known.at > stalePolls*s.interval {
 		return 0
 	}
-	return int(math.Ceil(known.mean(ctl.Stats().Open) * (1 + s.margin)))
+	return int(math.Ceil(known.mean(s.sentAway.connections(ctl.Stats())) * (1 + s.margin)))
 }
 
-// Run polls until ctx is done, and then returns its error. It returns another one
-// at once where no poll can succeed: there is no [Share.Handler], or it was made
-// for two Controllers. A poll that fails is said once, by the [Logger].
+// Run polls until ctx is done, and then returns its error. It returns another
+// one at once where no poll can succeed: there is no [Share.Handler], or it was
+// made for two Controllers. A poll that fails is said once, by the [Logger].
 func (s *Share) Run(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -128,8 +130,9 @@ func (s *Share) usable() error {
 }
 
 // Poll asks a sample of the peers once, and returns why the share is not known
-// after that, nil where it is. [Share.Run] calls it; it is for programs that have
-// a schedule of their own. Of two calls at once the second waits for the first.
+// after that, nil where it is. [Share.Run] calls it; it is for programs that
+// have a schedule of their own. Of two calls at once the second waits for the
+// first.
 func (s *Share) Poll(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -153,7 +156,9 @@ func (s *Share) poll(ctx context.Context) error {
 	now := s.now()
 	s.reports.keep(peers, now-window*s.interval)
 	sample := s.circle.next(peers, s.sample)
-	own := s.own.Load().Stats().Open
+	stats := s.own.Load().Stats()
+	s.sentAway.poll(stats)
+	own := s.sentAway.connections(stats)
 	var asked, answered int
 	var failed error
 	for i, answer := range s.ask(ctx, sample) {

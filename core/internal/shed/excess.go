@@ -7,30 +7,29 @@ import (
 )
 
 const (
-	// excessInterval is how long a sample of the excess stands, and excessStale
-	// after how long without one nobody goes.
+	// excessInterval is how long a sample of the excess stands, and
+	// excessStale after how long without one nobody goes.
 	excessInterval = int64(time.Second)
 	excessStale    = 3 * excessInterval
 	// excessRound is over how long an excess is spread.
 	excessRound = int64(30 * time.Second)
-	// scatter is how many times the square root of the share a replica may be
-	// above it. Where a balancer chooses at random one replica in fifty is
-	// further up, by chance.
+	// scatter is how many times the square root of the share a replica may
+	// be above it. Where a balancer chooses at random one replica in fifty
+	// is further up, by chance.
 	scatter = 2
-	// minYield keeps a round from taking nearly everybody for its turn where
-	// most clients have no request in half a minute.
+	// minYield keeps a round from taking nearly everybody for its turn
+	// where most clients have no request in half a minute.
 	minYield = 0.25
-	// tellingPlan is how many closes a round has to have for its yield to be
-	// more than chance.
+	// tellingPlan is how many closes a round has to have for its yield to
+	// be more than chance.
 	tellingPlan = 10
-	// minPace is below what part of the full pace closing ends, after six
-	// verdicts that it does not help, for excessPause.
-	minPace     = 1.0 / 32
-	excessPause = int64(time.Hour)
-	// helpful is how many connections, for each one that was closed, have to be
-	// gone for good. With ten replicas added to a hundred and a balancer that
-	// chooses at random it is one in eleven.
-	helpful = 1.0 / 20
+	// helpful is what part of the excess has to be gone after a quarter of
+	// the connections were closed: a quarter of what is to be expected.
+	helpful = 1.0 / 16
+	// leastPause is how long nobody goes after closes that did not help.
+	// The next pause is twice as long, and so on up to mostPause.
+	leastPause = int64(time.Minute)
+	mostPause  = 1024 * leastPause
 )
 
 // Excess closes what a replica has above its fair share, in rounds of half a
@@ -46,11 +45,10 @@ const (
 // on, below 1,063 as well, until no more than 1,000 are left, and then begins
 // again only above 1,063.
 //
-// Where the connections come back there is no point in it. After each tenth of
-// the share it looks whether the excess has become smaller by a twentieth of
-// what was closed. If not, the next rounds close half as many; if so, twice as
-// many again. After six failures it gives up, until the excess has gone by
-// itself or an hour has passed.
+// Where the connections come back there is no point in it. When as many have
+// been closed as a quarter of those that there were, the excess has to be
+// smaller by a sixteenth. If not, nobody goes for a minute, after the next
+// quarter for two, and so on.
 type Excess struct {
 	sampled atomic.Int64
 	turn    atomic.Uint32 // lots below it have their turn; 0 = nobody
@@ -125,12 +123,14 @@ func (x *Excess) Sample(now int64, open, share int) {
 		x.end()
 	}
 	if !x.running {
-		x.verdict.follow(now, x.made.Load(), open, share)
-		if !x.begin(now, excess*x.verdict.pace(now), open) {
+		if !x.verdict.follow(now, x.made.Load(), open, excess) {
+			x.rest()
 			return
 		}
+		x.begin(now, excess, open)
 	}
-	// The turns of the second that begins now are given out at its beginning.
+	// The turns of the second that begins now are given out at its
+	// beginning.
 	passed := min(float64(now+excessInterval-x.began.Load())/float64(excessRound), 1)
 	x.turn.Store(uint32(min(x.part*passed, 1) * math.MaxUint32))
 	due := math.Ceil(x.planned*passed) - float64(x.made.Load()-x.madeAt)
@@ -138,11 +138,7 @@ func (x *Excess) Sample(now int64, open, share int) {
 }
 
 // begin begins a round of so many closes.
-func (x *Excess) begin(now int64, planned float64, open int) bool {
-	if planned <= 0 {
-		x.rest()
-		return false
-	}
+func (x *Excess) begin(now int64, planned float64, open int) {
 	x.running = true
 	x.planned = planned
 	x.part = planned / float64(open) / x.yield
@@ -150,7 +146,6 @@ func (x *Excess) begin(now int64, planned float64, open int) bool {
 	x.turn.Store(0)
 	x.round.Add(1)
 	x.began.Store(now)
-	return true
 }
 
 // end ends a round that has lasted its time.
@@ -174,43 +169,41 @@ func (x *Excess) rest() {
 }
 
 // verdict is on whether the closes do any good.
-type verdict struct {
-	part  float64 // of the full pace
-	until int64   // of a pause; 0 = none
-
-	judging     bool
-	made        int64 // closes when it began to judge
-	open, share int   // then
-}
-
-func (v *verdict) reset() { *v = verdict{part: 1} }
-
-// pace returns the part of the full pace that is allowed.
-func (v *verdict) pace(now int64) float64 {
-	if now < v.until {
-		return 0
-	}
-	return v.part
-}
-
-// follow is told between two rounds what has become of the closes so far.
 //
-// Either number may hide that they help: while clients arrive everywhere the
-// connections do not get fewer, and while a share that has just become smaller
-// is still on its way down the excess does not.
-func (v *verdict) follow(now, made int64, open, share int) {
-	closed := float64(made - v.made)
-	if v.judging && closed < max(float64(share)/10, 1) {
-		return
+// A balancer that chooses at random sends most of what is closed back to
+// replicas that have enough, so that closes can help with little to be seen.
+// But however few replicas were added, once as many connections have been
+// closed as there were, the excess is gone: with ten added to a hundred, one
+// close in eleven goes to a new one, and one connection in eleven is the
+// excess. So after a quarter of them it should be smaller by a quarter, give or
+// take what chance does.
+type verdict struct {
+	until    int64 // of a pause
+	failures int
+
+	judging bool
+	made    int64 // closes when it began to judge
+	open    int   // then
+	excess  float64
+}
+
+func (v *verdict) reset() { *v = verdict{} }
+
+// follow is told between two rounds what has become of the closes so far, and
+// reports whether there may be more.
+func (v *verdict) follow(now, made int64, open int, excess float64) bool {
+	if now < v.until {
+		return false
 	}
-	if v.judging {
-		gone := max(v.open-open, v.open-v.share-(open-share))
-		if float64(gone) >= closed*helpful {
-			v.part = min(2*v.part, 1)
-		} else if v.part /= 2; v.part < minPace {
-			v.part = minPace
-			v.until = now + excessPause
-		}
+	if v.judging && float64(made-v.made) < float64(v.open)/4 {
+		return true
 	}
-	v.judging, v.made, v.open, v.share = true, made, open, share
+	failed := v.judging && excess > v.excess*(1-helpful)
+	v.judging, v.made, v.open, v.excess = true, made, open, excess
+	if !failed {
+		return true
+	}
+	v.until = now + min(leastPause<<v.failures, mostPause)
+	v.failures = min(v.failures+1, 10)
+	return false
 }

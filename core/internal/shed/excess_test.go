@@ -161,15 +161,25 @@ func TestNobodyGoesTwiceInARoundAndTheYoungStay(t *testing.T) {
 }
 
 func TestWhereConnectionsComeBackItDiesOut(t *testing.T) {
-	c := newCrowd(t, 1500, 1000)
+	c := newCrowd(t, 150, 100)
 	c.returns = func() bool { return true }
-	first := sum(c.run(5 * time.Minute))
-	c.run(25 * time.Minute)
-	if last := sum(c.run(30 * time.Minute)); last > 0 || first > 1500 {
-		t.Errorf("%d closed in five minutes, %d in the last half of an hour", first, last)
+	// Each pause is twice as long as the one before: the try at the end of the
+	// first hour is the seventh, and the next seven hours have three more.
+	if got := sum(c.run(time.Hour)); got < 100 || got > 8*50 {
+		t.Errorf("%d closed in the first hour", got)
 	}
-	if again := sum(c.run(time.Hour)); again == 0 || again > 200 {
-		t.Errorf("%d closed in the next hour, want one more try", again)
+	if got := sum(c.run(7 * time.Hour)); got < 50 || got > 4*50 {
+		t.Errorf("%d closed in the next seven hours", got)
+	}
+	if !c.excess.shedding {
+		t.Fatal("the excess is gone")
+	}
+	// Once the excess has gone by itself it begins anew.
+	c.share = 150
+	c.run(time.Minute)
+	c.share = 100
+	if got := sum(c.run(time.Minute)); got < 30 {
+		t.Errorf("%d closed in the first minute of another excess", got)
 	}
 }
 

@@ -1,0 +1,110 @@
+package fleetsim
+
+import "time"
+
+// Scenario is what happens to the fleet.
+type Scenario struct {
+	Name string
+	// Duration is how long it should be watched.
+	Duration time.Duration
+	// initial is how many of the replicas there are at first.
+	initial func(replicas int) int
+	begin   func(*world) error
+}
+
+// Scenarios are those that are compared.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{"scale-out", 30 * time.Minute, fourFifths, scaleOut},
+		{"rolling restart", 30 * time.Minute, all, rollingRestart},
+		{"crash of a tenth", 20 * time.Minute, all, crash},
+		{"slow replica", 20 * time.Minute, all, slowReplica},
+		{"flapping readiness", 20 * time.Minute, all, flap},
+		{"nobody answers", 20 * time.Minute, fourFifths, nobodyAnswers},
+	}
+}
+
+func all(replicas int) int        { return replicas }
+func fourFifths(replicas int) int { return replicas * 4 / 5 }
+
+func scaleOut(w *world) error {
+	for len(w.replicas) < w.Replicas {
+		if _, err := w.addReplica(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	// notice is how long a balancer takes to notice that readiness fails.
+	notice = 2 * time.Second
+	// restart is how long a replica drains, after which it is replaced.
+	restart = 10 * time.Second
+)
+
+// rollingRestart replaces the replicas one by one. While one drains it
+// announces to everybody who asks; who has not asked at the end finds its
+// connection closed.
+func rollingRestart(w *world) error {
+	old := w.balancer.ready
+	var next func(*world) error
+	next = func(w *world) error {
+		if len(old) == 0 {
+			w.book.eventful(w)
+			return nil
+		}
+		r := old[0]
+		old = old[1:]
+		r.ctl.Drain()
+		w.schedule(notice, func(w *world) error { w.balancer.remove(r); return nil })
+		w.schedule(restart, func(w *world) error {
+			w.stop(r)
+			if _, err := w.addReplica(); err != nil {
+				return err
+			}
+			return next(w)
+		})
+		return nil
+	}
+	return next(w)
+}
+
+func crash(w *world) error {
+	for _, r := range w.balancer.ready[:w.Replicas/10] {
+		w.stop(r)
+	}
+	return nil
+}
+
+// slowReplica lets one replica be too slow for its peers.
+func slowReplica(w *world) error {
+	w.replicas[0].mute = true
+	return nil
+}
+
+// flap lets the readiness of a tenth of the replicas come and go every ten
+// seconds.
+func flap(w *world) error {
+	some := w.balancer.ready[:w.Replicas/10]
+	ready := true
+	var again func(*world) error
+	again = func(w *world) error {
+		ready = !ready
+		for _, r := range some {
+			if ready {
+				w.balancer.add(r)
+			} else {
+				w.balancer.remove(r)
+			}
+		}
+		w.schedule(10*time.Second, again)
+		return nil
+	}
+	return again(w)
+}
+
+func nobodyAnswers(w *world) error {
+	w.silent = true
+	return scaleOut(w)
+}
