@@ -47,6 +47,7 @@ type Controller struct {
 	untrackedSaid      sync.Once
 	foreignSaid        sync.Once
 	unusedSaid         sync.Once // by Drained
+	impaired           impairments
 }
 
 // simulation has what a Controller takes from the machine otherwise.

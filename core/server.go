@@ -44,6 +44,19 @@ func (c *Connection) DrainDue() bool {
 	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
 }
 
+// UntilDrain returns how long it is until DrainDue, 0 or less where it is
+// already, and whether the Controller is draining at all.
+func (c *Connection) UntilDrain() (wait time.Duration, draining bool) {
+	since := c.ctl.drainSince()
+	moment := since + int64(c.lot.Float()*float64(c.ctl.spread))
+	return time.Duration(moment - c.ctl.now()), since != 0
+}
+
+// Age returns how long ago Open was called.
+func (c *Connection) Age() time.Duration {
+	return time.Duration(c.age(c.ctl.now()))
+}
+
 // AnnounceDrain announces the drain without waiting for a response to do it. It
 // does nothing where only a response can.
 func (c *Connection) AnnounceDrain() {
@@ -237,3 +250,8 @@ func (c *Connection) sinceAnnouncement() time.Duration {
 // Logger returns the logger of the option of that name, for servers that have
 // something to say.
 func (c *Controller) Logger() *slog.Logger { return c.logger }
+
+// UsedUp is for servers: it reports whether ListenerClosed was called. Every
+// response of a server that begins to serve with the Controller now would
+// announce.
+func (c *Controller) UsedUp() bool { return c.drain.Kept() }

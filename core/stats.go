@@ -37,6 +37,10 @@ type Stats struct {
 	HeldBack            uint64 `json:"held_back"`              // closes that the Budget, or OnLoad's restraint, refused
 	HeldBackByRestraint uint64 `json:"held_back_by_restraint"` // of HeldBack, those for load that were refused before the Budget was asked
 
+	// Impaired counts how often a state was met in which a rule cannot work, by its
+	// cause.
+	Impaired map[string]uint64 `json:"impaired"`
+
 	InputAfterAnnounce uint64 `json:"input_after_announce"` // connections on which something still came after the announcement
 
 	Draining bool      `json:"draining"`
@@ -80,6 +84,7 @@ func (c *Controller) Stats() Stats {
 		Draining:           c.Draining(),
 		Drain:              c.drainStat(),
 		EventsDropped:      c.observers.Dropped(),
+		Impaired:           c.impaired.snapshot(),
 	}
 	for p, name := range protocolNames {
 		s.Opened[name] = c.opened[p].Load()

@@ -5,16 +5,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/politeclose/politeclose/core"
 )
 
 // conn is the connection that Listener makes, below TLS.
 type conn struct {
 	*net.TCPConn
-	ctl    *core.Controller
-	record *record // nil until the server is tracked; set before net/http serves
-	bits   atomic.Uint32
+	listener *listener // that accepted it
+	record   *record   // nil until the server is tracked; set before net/http serves
+	bits     atomic.Uint32
 }
 
 // The bits of a conn. All in one, because there is one for every idle connection.
@@ -25,6 +23,10 @@ const (
 	connEnded           // the client has closed its side
 	connBroken          // a read failed otherwise
 )
+
+// NetConn returns the TCP connection, for whoever needs more of it than its
+// methods: as of a *tls.Conn.
+func (c *conn) NetConn() net.Conn { return c.TCPConn }
 
 func (c *conn) closed() bool { return c.bits.Load()&connClosed != 0 }
 
@@ -96,7 +98,7 @@ func (c *conn) linger() {
 		n, err := c.TCPConn.Read(buffer[:])
 		c.seeRead(buffer[:n], err)
 		if n > 0 && !c.record.HTTP2() && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
-			c.record.tracker.inputAfterAnnounce.Add(1)
+			c.record.tally.inputAfterAnnounce.Add(1)
 		}
 		if err != nil || !time.Now().Before(end) {
 			return

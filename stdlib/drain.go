@@ -2,260 +2,270 @@ package stdlib
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
 )
 
-// drain is the sequence that ends in an empty server:
+// drain is the way of one Serve, or of a server that the program serves itself, to
+// an empty server:
 //
-//	begin          the flag goes up; the listener stays open for the lame duck
-//	closeListener  connections live on
-//	wait           until the last one is gone; silent ones go after the idle grace
-//	               Shutdown, after cutting what is left at the timeout
+//  0. serving    until a context, a signal or an error of Accept asks for the end
+//  1. lame duck  the flag is up, the listener open
+//  2. closing    the listener; what it still accepts is served
+//  3. emptying   connections end with their next response, silent ones after the
+//     idle grace; what is left at the timeout is cut
+//  4. report
+//  5. Shutdown   by the last drain of a server
 //
 // Shutdown comes last because it drops requests that it has already read
 // (go.dev/issue/75591) and closes idle connections without a word.
+//
+// One goroutine, run's, goes through all of it and owns what changes on the way.
+// Whoever else has news stores it where it belongs (a tally, a listener, the
+// tracker) and calls notify. User code has goroutines of its own.
 type drain struct {
-	srv      *http.Server
-	ctl      *core.Controller
-	tracker  *tracker
-	listener net.Listener
-	cfg      *serveConfig
+	srv     *http.Server
+	ctl     *core.Controller
+	tracker *tracker
+	cfg     *serveConfig
+	own     *listener    // Serve's; nil for Shutdown, which has what no Serve has
+	serving net.Listener // that is own, or has it below TLS
 
-	mu             sync.Mutex
-	started        time.Time   // zero until the drain begins
-	lameDuck       *time.Timer // nil without one
-	listenerClosed atomic.Bool
-	forced         context.Context
-	force          context.CancelFunc
+	// What it is told. A nil channel says nothing.
+	asked    <-chan struct{} // to begin
+	forced   <-chan struct{} // to end now
+	ctx      context.Context // of Shutdown: to end when it is done
+	ending   <-chan struct{} // to begin, by a Shutdown of the whole server
+	hurrying <-chan struct{} // to end now, by the end of that Shutdown
+	signals  <-chan os.Signal
+	news     chan struct{} // has a token after something else has changed
 
-	closedIdle, cutOff int
+	starting sync.Once
+	over     *latch // opens when report and err are there
+	report   Report
+	err      error
+
+	// The rest is run's.
+	cause     string // of the drain; "" while there is none
+	failure   error  // of Accept, where that is the cause
+	byOthers  bool   // somebody else's Shutdown or Close came while the listener was open
+	flagUp    bool   // a drain of the Controller has begun, and has to end
+	verdict   error  // why nothing is waited for any more
+	last      bool   // drain of its server
+	signalled int
+	began     time.Time
+	until     time.Time
+	timeout   <-chan time.Time
+	lameDuck  <-chan time.Time // nil when it is over
+	onDrain   *latch           // opens when the hook has returned; nil where it was not called
+	emptying  emptying
+	speech    speech
 }
 
-// spreadSteps is in how many groups a spread drain tells the connections to which
-// no response comes.
-const spreadSteps = 100
-
-func newDrain(srv *http.Server, ctl *core.Controller, t *tracker, ln net.Listener, cfg *serveConfig) *drain {
-	d := &drain{srv: srv, ctl: ctl, tracker: t, listener: ln, cfg: cfg}
-	d.forced, d.force = context.WithCancel(context.Background())
-	return d
-}
-
-// begin raises the flag.
-func (d *drain) begin() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.started.IsZero() {
-		return
+func newDrain(srv *http.Server, t *tracker, cfg *serveConfig) *drain {
+	return &drain{
+		srv: srv, ctl: t.ctl, tracker: t, cfg: cfg, ctx: context.Background(),
+		forced: cfg.force.Done(), ending: t.ending.opened, hurrying: t.hurrying.opened,
+		news: make(chan struct{}, 1), over: newLatch(),
 	}
-	d.startReport()
-	d.ctl.Drain()
-	if d.cfg.lameDuck > 0 {
-		d.lameDuck = time.AfterFunc(d.cfg.lameDuck, d.closeListener)
-		return
-	}
-	d.closeListenerLocked()
 }
 
-func (d *drain) startReport() {
-	d.started = time.Now()
-	if !d.ctl.Draining() {
-		// A Drain that was taken back has announced, and is not this one.
-		d.tracker.announced.Store(0)
-		d.tracker.served.Store(0)
-		d.tracker.inputAfterAnnounce.Store(0)
-		for _, r := range d.tracker.records.all() {
+// start starts run, once: before something asks for the end nothing runs.
+func (d *drain) start() { d.starting.Do(func() { go d.run() }) }
+
+// notify makes run look again at what it waits for.
+func (d *drain) notify() {
+	select {
+	case d.news <- struct{}{}:
+	default:
+	}
+}
+
+func (d *drain) run() {
+	d.wait(d.isAsked)
+	d.setOut()
+	if !d.byOthers {
+		d.raiseFlag()
+		d.wait(d.lameDuckIsOver)
+	}
+	for more := true; more; more, d.last = d.tracker.leave(d) {
+		if !d.byOthers {
+			d.closeListeners()
+			d.wait(d.listenersHaveEnded)
+			d.watch()
+		}
+		d.wait(d.isEmpty)
+		d.cutWhatIsLeft()
+	}
+	d.makeReport()
+	d.wait(d.hookHasReturned)
+	d.sayEnd()
+	d.shutDown()
+	d.over.open(nil)
+}
+
+// wait returns when done, or when there is a verdict.
+func (d *drain) wait(done func() bool) {
+	for !done() && d.verdict == nil {
+		select {
+		case <-d.news:
+		case <-d.asked:
+			d.asked = nil
+			d.begin("its context is done")
+		case <-d.ending:
+			d.ending = nil
+			d.begin("a Shutdown of the server")
+		case s := <-d.signals:
+			d.signal(s)
+		case <-d.forced:
+			d.end("its end is forced", ErrForced)
+		case <-d.hurrying:
+			d.end("a Shutdown of the server", ErrForced)
+		case <-d.ctx.Done():
+			d.verdict = expiry(d.ctx)
+		case <-d.timeout:
+			d.verdict = ErrDrainTimeout
+		case <-d.lameDuck:
+			d.lameDuck = nil
+		case <-d.emptying.silence:
+			d.closeSilent()
+		case <-d.emptying.moment:
+			d.announce()
+		}
+	}
+}
+
+func (d *drain) begin(cause string) {
+	if d.cause == "" {
+		d.cause = cause
+	}
+}
+
+func (d *drain) end(cause string, verdict error) {
+	d.begin(cause)
+	d.verdict = verdict
+}
+
+// signal makes the second signal force the end. The first never does: a context of
+// signal.NotifyContext that has begun the drain got the same one.
+func (d *drain) signal(s os.Signal) {
+	d.begin(s.String())
+	if d.signalled++; d.signalled > 1 {
+		d.verdict = ErrForced
+	}
+}
+
+func (d *drain) isForced() bool { return errors.Is(d.verdict, ErrForced) }
+
+func (d *drain) isAsked() bool {
+	d.lookAtListener()
+	return d.cause != ""
+}
+
+func (d *drain) lameDuckIsOver() bool {
+	d.lookAtListener()
+	return d.lameDuck == nil
+}
+
+// lookAtListener looks for an end of listening that is not the drain's doing.
+func (d *drain) lookAtListener() {
+	switch l := d.own; {
+	case l == nil:
+	case d.tracker.shutDownByOthers.Load():
+		d.begin("http.Server.Shutdown or Close")
+		d.byOthers, d.lameDuck = true, nil
+	case l.ended.isOpen() && l.err != nil:
+		d.begin("an error of Accept")
+		d.failure, d.lameDuck = l.err, nil
+	}
+}
+
+// setOut begins the report and the timeout.
+func (d *drain) setOut() {
+	alreadyDraining := d.ctl.Draining()
+	d.tracker.each(d, func(t *tally) { t.beginReport(alreadyDraining) })
+	if !alreadyDraining {
+		for _, r := range d.connections() {
 			r.ForgetServed()
 		}
 	}
-	d.tracker.everHijacked.Store(d.tracker.hijacked.Load())
+	d.began = time.Now()
+	d.until = d.began.Add(d.cfg.drainTimeout)
+	if !d.cfg.byContext {
+		d.timeout = time.After(d.cfg.drainTimeout)
+	}
 }
 
-func (d *drain) closeListener() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closeListenerLocked()
+func (d *drain) raiseFlag() {
+	d.flagUp = true
+	d.ctl.DrainBegins(d.until)
+	d.ctl.Drain()
+	d.sayBegin()
+	if d.cfg.lameDuck > 0 && d.failure == nil {
+		d.lameDuck = time.After(d.cfg.lameDuck)
+	}
+	if hook := d.cfg.onDrain; hook != nil {
+		returned := newLatch()
+		d.onDrain = returned
+		go func() {
+			returned.open(hook)
+			d.notify()
+		}()
+	}
 }
 
-func (d *drain) closeListenerLocked() {
-	if d.listenerClosed.Load() {
-		return
-	}
-	if d.lameDuck != nil {
-		d.lameDuck.Stop()
-	}
+func (d *drain) hookHasReturned() bool { return d.onDrain == nil || d.onDrain.isOpen() }
+
+func (d *drain) closeListeners() {
 	d.ctl.ListenerClosed()
 	d.ctl.Drain() // a Resume during the lame duck did not call the drain off
-	d.tracker.watch()
-	d.announceWithoutResponse()
-	d.listenerClosed.Store(true)
-	d.listener.Close()
-}
-
-// forceEnd ends the drain now, beginning it first if need be.
-func (d *drain) forceEnd() {
-	d.force()
-	d.begin()
-	d.closeListener()
-}
-
-// wait waits for the last connection, or for the end of patience, and leaves the
-// server shut down. It reports whether no connection had to be cut.
-func (d *drain) wait() (emptied bool) {
-	timeout := time.NewTimer(d.cfg.drainTimeout - time.Since(d.started))
-	defer timeout.Stop()
-	var silent *time.Timer
-	var silence <-chan time.Time
-	if d.cfg.idleGrace > 0 {
-		silent = time.NewTimer(d.cfg.idleGrace)
-		defer silent.Stop()
-		silence = silent.C
-	}
-	var moments <-chan time.Time
-	if spread := d.ctl.DrainSpread(); spread > 0 {
-		ticker := time.NewTicker(max(spread/spreadSteps, 1))
-		defer ticker.Stop()
-		moments = ticker.C
-	}
-	for d.tracker.live.Load() > 0 {
-		select {
-		case <-d.tracker.changed:
-		case <-moments:
-			d.announceWithoutResponse()
-		case <-silence:
-			silent.Reset(d.closeSilent())
-		case <-timeout.C:
-			return d.cut()
-		case <-d.forced.Done():
-			return d.cut()
+	d.tracker.each(d, func(t *tally) {
+		if t.listener != nil {
+			t.listener.beginClose()
 		}
+	})
+}
+
+func (d *drain) listenersHaveEnded() bool {
+	all := true
+	d.tracker.each(d, func(t *tally) {
+		all = all && (t.listener == nil || t.listener.ended.isOpen())
+	})
+	return all
+}
+
+// lastWait is how long a drain that has come to its end waits for user code.
+const lastWait = time.Second
+
+// shutDown is the end of the server, where this is its last drain. It lets the
+// program's own Serve return.
+func (d *drain) shutDown() {
+	defer d.tracker.release(d)
+	if !d.last || d.byOthers && !d.isForced() {
+		return
 	}
-	d.tracker.notify() // the other Serve of a server with two listeners
-	// A connection that can not be looked up has no record.
-	ctx, cancel := context.WithDeadline(d.forced, d.started.Add(d.cfg.drainTimeout))
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if d.shutDown(ctx) != nil {
-		_ = d.srv.Close()
-		return false
+	cutting := d.verdict != nil
+	if cutting {
+		cancel()
 	}
-	return true
-}
-
-// shutDown shuts the server down unless somebody has, so that RegisterOnShutdown
-// functions run once.
-func (d *drain) shutDown(ctx context.Context) error {
-	if t := d.tracker; t.shutDownByOthers.Load() || t.shutDown.Swap(true) {
-		return nil
-	}
-	return d.srv.Shutdown(ctx)
-}
-
-// announceWithoutResponse tells the HTTP/2 connections whose moment in the spread
-// has come.
-func (d *drain) announceWithoutResponse() {
-	for _, r := range d.tracker.records.all() {
-		if r.http2.Load() != nil && r.DrainDue() {
-			r.AnnounceDrain()
-		}
-	}
-}
-
-// closeSilent closes the connections that had no request for the idle grace, and
-// returns when the next one is due.
-func (d *drain) closeSilent() time.Duration {
-	now, grace := d.tracker.now(), int64(d.cfg.idleGrace)
-	next := now + grace
-	for _, r := range d.tracker.records.all() {
-		if !r.silent() {
-			continue
-		}
-		if due := r.heardLast() + grace; due > now {
-			next = min(next, due)
-			continue
-		}
-		if r.http2.Load() != nil {
-			r.AnnounceDrain() // nobody has to be closed without a word
-			continue
-		}
-		d.closedIdle++
-		r.close()
-	}
-	return time.Duration(next - now)
-}
-
-// cut ends what is left, and reports whether that was nothing but sockets that
-// wait for their client's end, behind an announced response.
-func (d *drain) cut() (emptied bool) {
-	emptied = true
-	left := d.tracker.records.all()
-	for _, r := range left {
-		if announced, _ := r.Announced(); !announced || !r.closing() {
-			emptied = false
-		}
-		switch {
-		case r.silent():
-			d.closedIdle++
-		case !r.closing() && !r.Idle():
-			d.cutOff++
-		}
-		r.cut()
-	}
-	expired, cancel := context.WithCancel(context.Background())
+	whole := false
+	down := newLatch()
+	go func() {
+		// This waits for the accept loops, in which there may be user code.
+		down.open(func() { whole = d.tracker.shutDownServer(ctx, d.srv) })
+		d.notify()
+	}()
+	d.wait(down.isOpen)
 	cancel()
-	_ = d.shutDown(expired)
-	_ = d.srv.Close()
-	for _, r := range left {
-		// The handlers' goroutines may take their time; the report does not.
-		r.leave(goneBoth)
-	}
-	return emptied
-}
-
-// afterShutdown waits, like somebody else's Shutdown, for all connections but the
-// hijacked ones.
-func (d *drain) afterShutdown() (Report, error) {
-	d.mu.Lock()
-	if d.started.IsZero() {
-		d.startReport()
-	}
-	if d.lameDuck != nil {
-		d.lameDuck.Stop()
-	}
-	d.mu.Unlock()
-	d.ctl.ListenerClosed()
-	d.tracker.shutDownByOthers.Store(true) // Close runs no hook that says so
-
-	timeout := time.NewTimer(d.cfg.drainTimeout - time.Since(d.started))
-	defer timeout.Stop()
-	for d.tracker.live.Load() > d.tracker.hijacked.Load() {
-		select {
-		case <-d.tracker.changed:
-			continue
-		case <-timeout.C:
-		case <-d.forced.Done():
-			d.cut()
-		}
-		break
-	}
-	d.tracker.notify()
-	return d.report(), http.ErrServerClosed
-}
-
-func (d *drain) report() Report {
-	t := d.tracker
-	return Report{
-		Duration:           time.Since(d.started),
-		Announced:          int(t.announced.Load()),
-		ClosedIdle:         d.closedIdle,
-		Forced:             d.cutOff,
-		Hijacked:           int(t.everHijacked.Load()),
-		Served:             int(t.served.Load()),
-		InputAfterAnnounce: int(t.inputAfterAnnounce.Load()),
+	if down.opensWithin(lastWait) && !whole && !cutting {
+		d.err = joined(d.err, d.verdict) // for connections without a record
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func TestTheDrainIsOverWhenTheLastConnectionHasGone(t *testing.T) {
 			t.Errorf("the drain took %v", report.Duration)
 		}
 		report.Duration = 0
-		if want := (stdlib.Report{Announced: 3, Served: 3}); report != want {
+		if want := (stdlib.Report{Announced: 3, Served: 3}); !reflect.DeepEqual(report, want) {
 			t.Errorf("the report is %+v, want %+v", report, want)
 		}
 		stats := s.ctl.Stats()
@@ -53,7 +54,7 @@ func TestWithoutAConnectionTheDrainIsOverAtOnce(t *testing.T) {
 	s.drain()
 	report := s.mustEnd()
 	report.Duration = 0
-	if report != (stdlib.Report{}) {
+	if !reflect.DeepEqual(report, stdlib.Report{}) {
 		t.Errorf("the report is %+v", report)
 	}
 }
@@ -137,7 +138,7 @@ func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
 					t.Errorf("the drain was over after %v, before the grace", report.Duration)
 				}
 				report.Duration = 0
-				if want := (stdlib.Report{ClosedIdle: 1}); report != want {
+				if want := (stdlib.Report{ClosedIdle: 1}); !reflect.DeepEqual(report, want) {
 					t.Errorf("the report is %+v, want %+v", report, want)
 				}
 				client.ExpectGone()

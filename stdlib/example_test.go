@@ -157,5 +157,5 @@ func ExampleReady() {
 
 func ExampleReport_String() {
 	fmt.Println(stdlib.Report{Duration: 14 * time.Millisecond, Announced: 64, Served: 71})
-	// Output: drained in 14ms: 64 connections announced, 0 closed idle, 0 forced, 0 hijacked; 71 requests served, 0 connections with input after the announcement
+	// Output: drained in 14ms: 64 connections announced, 71 requests served
 }

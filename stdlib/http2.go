@@ -28,7 +28,8 @@ func (t *tracker) openHTTP2(c *goaway.Conn) {
 	r.http2.Store(c)
 	// Who comes while the listener is open has nowhere else to go, and is told
 	// with the first response.
-	if t.watching.Load() && r.DrainDue() {
-		r.AnnounceDrain()
+	if r.tally.watching() {
+		r.tally.newHTTP2.Store(true)
+		r.tally.notify()
 	}
 }

@@ -1,7 +1,13 @@
 package stdlib
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
+	"net/http"
+	"reflect"
+	"sync/atomic"
+	"time"
 
 	"github.com/politeclose/politeclose/core"
 )
@@ -9,32 +15,181 @@ import (
 // Listener returns inner with connections that end without destroying the last
 // response: once the end of such a connection has been announced, its Close sends
 // the FIN and goes on reading, in the background, until the client has closed too
-// (RFC 9112 §9.6). It belongs below TLS. [Serve] uses it by itself; who calls
-// http.Server.Serve wraps the listener with it and the server with [Track].
+// (RFC 9112 §9.6). [Serve] uses it by itself, and a server that was given to
+// [Track] does so when it begins to serve; where something else keeps a server
+// from that, wrap the listener by hand. It belongs below TLS, and that is where it
+// goes where inner is one of [crypto/tls.NewListener].
 //
 // The connections embed *net.TCPConn. They clear a deadline only if one was set
 // through them, because net/http clears several for each request. Connections of
 // any other type pass through as they are, and so does everything where an argument
-// is nil.
+// is nil. However often the result is closed, inner is closed once.
 func Listener(inner net.Listener, ctl *core.Controller) net.Listener {
-	if l, ok := inner.(*listener); inner == nil || ctl == nil || ok && l.ctl == ctl {
+	if inner == nil || ctl == nil {
 		return inner
 	}
-	return &listener{inner, ctl}
+	l, _ := listenWith(inner, ctl)
+	return l
 }
 
+// listenWith returns a listener to serve on, and the one of ours that it is or
+// that it has below TLS.
+func listenWith(inner net.Listener, ctl *core.Controller) (net.Listener, *listener) {
+	if ours := ownListener(inner); ours != nil && ours.ctl == ctl {
+		return inner, ours
+	}
+	if below, again := belowTLSListener(inner); below != nil {
+		ours := newListener(below, ctl)
+		return again(ours), ours
+	}
+	ours := newListener(inner, ctl)
+	return ours, ours
+}
+
+// ownListener returns the listener of ours that l is or has below TLS, nil if
+// there is none.
+func ownListener(l net.Listener) *listener {
+	if below, _ := belowTLSListener(l); below != nil {
+		l = below
+	}
+	ours, _ := l.(*listener)
+	return ours
+}
+
+// belowTLSListener returns what a listener of crypto/tls listens with, and a
+// function that makes the same listener over another one. Nil for any other
+// listener.
+//
+// The type has no name outside crypto/tls, but the listener that it embeds has
+// one. A copy is made because somebody may be closing the original.
+func belowTLSListener(l net.Listener) (below net.Listener, again func(net.Listener) net.Listener) {
+	original := reflect.ValueOf(l)
+	if original.Type() != tlsListener || original.IsNil() {
+		return nil, nil
+	}
+	field := original.Elem().FieldByName("Listener")
+	if !field.IsValid() || !field.CanInterface() {
+		return nil, nil
+	}
+	below, _ = field.Interface().(net.Listener)
+	return below, func(other net.Listener) net.Listener {
+		twin := reflect.New(tlsListener.Elem())
+		twin.Elem().Set(original.Elem())
+		twin.Elem().FieldByName("Listener").Set(reflect.ValueOf(other))
+		return twin.Interface().(net.Listener)
+	}
+}
+
+var tlsListener = reflect.TypeOf(tls.NewListener(nil, nil))
+
+// listener makes conns of what it accepts, counts them, and has its end in steps,
+// so that a drain can close it before net/http is told of a shutdown:
+//
+//  1. beginClose closes what is listened on. Accept still returns what that gives.
+//  2. When it gives nothing more, ended opens. Accept does not return: with it
+//     http.Server.Serve would, and with that a program whose last line it is.
+//  3. Accept returns when released opens: by net/http's Close, which is its
+//     Shutdown's, or at the end of the drain.
 type listener struct {
 	net.Listener
-	ctl *core.Controller
+	ctl   *core.Controller
+	tally tally
+
+	base    context.Context // of the connections, where hooks serves the listener
+	nested  bool            // and then net/http closes what is listened on as well
+	closed  atomic.Bool     // what is listened on
+	closing atomic.Bool     // by beginClose
+
+	ended    *latch
+	err      error // why it ended, once it has; nil where beginClose is why
+	released *latch
+}
+
+func newListener(inner net.Listener, ctl *core.Controller) *listener {
+	l := &listener{Listener: inner, ctl: ctl, ended: newLatch(), released: newLatch()}
+	l.tally.listener = l
+	return l
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			return l.accepted(c), nil
+		case !isTemporary(err):
+			l.hold(err)
+			return nil, err
+		case !l.closing.Load():
+			return nil, err // net/http says so, waits for up to a second and tries again
+		case l.released.opensWithin(acceptRetry):
+			return nil, err
+		}
+	}
+}
+
+func (l *listener) accepted(c net.Conn) net.Conn {
+	if l.closing.Load() {
+		l.tally.late.Add(1)
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return &conn{TCPConn: tcp, ctl: l.ctl}, nil
+		return &conn{TCPConn: tcp, listener: l}
 	}
-	return c, nil
+	return c
+}
+
+// acceptRetry is how long a closing listener waits after an error such as too many
+// open files.
+const acceptRetry = 5 * time.Millisecond
+
+// isTemporary is what net/http goes by.
+func isTemporary(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
+}
+
+// hold keeps Accept from returning its last error before the drain is over.
+func (l *listener) hold(err error) {
+	if l.tally.drain.Load() == nil || l.released.isOpen() {
+		return
+	}
+	l.end(err)
+	<-l.released.opened
+}
+
+// end says that nothing more is accepted, and why. The first call counts.
+func (l *listener) end(err error) {
+	if l.closing.Load() && err != http.ErrServerClosed {
+		err = nil
+	}
+	l.ended.open(func() { l.err = err })
+	if d := l.tally.drain.Load(); d != nil {
+		d.start()
+		d.notify()
+	}
+}
+
+// beginClose begins the end. It does not wait for the Close of what is listened
+// on, which may be the user's.
+func (l *listener) beginClose() {
+	if !l.closing.Swap(true) {
+		go l.closeInner()
+	}
+}
+
+func (l *listener) closeInner() error {
+	if l.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	return l.Listener.Close()
+}
+
+// Close is called by net/http, at its Shutdown and when its Serve returns, and by
+// the user. What a drain has closed is no error.
+func (l *listener) Close() error {
+	l.released.open(nil)
+	if l.nested || l.closing.Load() {
+		return nil
+	}
+	return l.closeInner()
 }

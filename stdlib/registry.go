@@ -72,9 +72,8 @@ func (g *registry) find(c net.Conn) *record {
 	return found
 }
 
-// all returns the records at this moment.
-func (g *registry) all() []*record {
-	var all []*record
+// appendTo appends the records at this moment to all.
+func (g *registry) appendTo(all []*record) []*record {
 	for i := range g.lists {
 		l := &g.lists[i]
 		l.mu.Lock()

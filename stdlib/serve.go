@@ -23,130 +23,160 @@ import (
 //  4. When the last one has gone srv.Shutdown runs the RegisterOnShutdown
 //     functions. At the [DrainTimeout] what is left is cut first.
 //
-// It returns with a report and no error where nobody had to be cut.
+// It returns with a report and no error where nobody had to be cut. Each step is a
+// line of the Controller's logger, the last one with the report.
 //
 // It tracks srv with ctl unless [Track] did, and wraps the listener with
 // [Listener]. Several servers may share ctl; the drain of one makes all of them
-// announce, and each Serve waits for the connections of its own server. A server
-// with a Serve for each of several listeners is drained as a whole: end all of
-// them. ctl.Drain alone announces and closes no listener. Neither srv nor ctl can
-// be served again.
+// announce, and each Serve waits for the connections of its own listener. A server
+// may have a Serve for each of several listeners, which end each on its own; the
+// last one shuts the server down. ctl.Drain alone announces and closes no listener.
+// Neither srv nor ctl can be served again.
 //
-// The errors: a bad option, an address that can not be listened on and a
-// certificate that can not be read are returned at once, with the option, the
-// address or the file in them. An error of Accept begins the drain without a lame
-// duck and is returned after it. [ErrDrainTimeout] says that connections were cut
-// at the end. If somebody else calls srv.Shutdown, or srv.Close before the
-// listener is closed, Serve waits for the connections, DrainTimeout at most, and
-// returns [http.ErrServerClosed]; streams are told, and HTTP/2 connections are
-// announced.
+// The errors: a bad option, a Controller or a server that a drain has used up, an
+// address that cannot be listened on and a certificate that cannot be read are
+// returned at once, with the option, the address or the file in them. An error of
+// Accept begins the drain without a lame duck and is returned after it.
+// [ErrDrainTimeout] says that connections were cut at the end, and [ErrForced] that
+// this was forced. If somebody else calls srv.Shutdown or srv.Close, Serve waits for
+// the connections, DrainTimeout at most, and returns [http.ErrServerClosed]; streams
+// are told, and HTTP/2 connections are announced.
 //
-// Until the drain begins no goroutine runs but the caller's, one with [Signals],
-// and one for a ctx of a type that is not package context's.
+// Until the drain begins no goroutine runs but the caller's, one with [Signals], one
+// for a ctx of a type that is not package context's, and one where the listener is
+// of a type of the program's own or the server has hooks: what they do is not
+// waited for at the end.
 func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...ServeOption) (Report, error) {
-	cfg := defaultServeConfig()
-	report, err := cfg.serve(ctx, srv, ctl, opts)
-	if cfg.listener != nil && !cfg.accepting {
+	cfg, err := configure(opts)
+	arrived := make(chan os.Signal, 2)
+	defer signal.Stop(arrived)
+	d, err := prepare(ctx, srv, ctl, cfg, err, arrived)
+	if err == nil {
+		return d.serve(ctx)
+	}
+	if cfg.listener != nil {
 		cfg.listener.Close()
 	}
-	return report, err
+	if errors.Is(err, errDrained) && ctx.Err() != nil {
+		return Report{}, nil // another Serve of the server was quicker
+	}
+	return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 }
 
-func (c *serveConfig) serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) (Report, error) {
-	if err := c.apply(ctx, srv, ctl, opts); err != nil {
-		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
+// prepare does what can fail.
+func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *serveConfig, bad error, arrived chan os.Signal) (*drain, error) {
+	if err := checkArguments(ctx, srv, ctl); err != nil {
+		return nil, err
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	if cfg.drainTimeout == 0 {
+		cfg.drainTimeout = defaultTimeout
+	}
+	if err := cfg.checkTimes(ctl, "DrainTimeout"); err != nil {
+		return nil, err
+	}
+	if err := cfg.checkServer(srv); err != nil {
+		return nil, err
 	}
 	t, err := track(srv, ctl)
 	if err != nil {
-		return Report{}, err
+		return nil, err
 	}
-	if err := t.advertise(c.keepAliveSeconds); err != nil {
-		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
+	if err := t.advertise(cfg.keepAliveSeconds); err != nil {
+		return nil, err
 	}
-	arrived := make(chan os.Signal, 2)
-	if len(c.signals) > 0 {
+	d := newDrain(srv, t, cfg)
+	d.asked = ctx.Done()
+	if err := t.join(d); err != nil {
+		return nil, err
+	}
+	if ctl.UsedUp() && ctx.Err() == nil {
+		err = errors.New("a drain has used the Controller up; make a new one with core.New")
+	}
+	if len(cfg.signals) > 0 {
 		// Before somebody can connect, whom a signal would take along.
-		signal.Notify(arrived, c.signals...)
-		defer signal.Stop(arrived)
+		signal.Notify(arrived, cfg.signals...)
+		d.signals = arrived
 	}
-	ln, err := listen(srv, c)
+	if err == nil {
+		err = d.listen()
+	}
 	if err != nil {
-		return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
+		t.quit(d)
+		return nil, err
 	}
-	d := newDrain(srv, ctl, t, Listener(ln, ctl), c)
-	if len(c.signals) > 0 {
-		defer d.onSignals(arrived)()
-	}
-	defer context.AfterFunc(c.force, d.forceEnd)()
-	defer context.AfterFunc(ctx, d.begin)()
-
-	c.accepting = true
-	return d.finish(d.accept())
+	// BaseContext itself may have been replaced. Only the first Serve can see to
+	// that: net/http reads the hooks from then on.
+	t.attached.Do(func() { t.attach(srv) })
+	return d, nil
 }
 
-func listen(srv *http.Server, cfg *serveConfig) (net.Listener, error) {
-	if cfg.listener != nil {
-		return cfg.listener, nil
-	}
-	addr := srv.Addr
-	if addr == "" {
-		addr = ":http"
-		if cfg.tls {
-			addr = ":https"
-		}
-	}
-	return net.Listen("tcp", addr)
-}
-
-// accept runs the server's accept loop until the listener is closed.
-func (d *drain) accept() error {
-	if d.cfg.tls {
-		return d.srv.ServeTLS(d.listener, d.cfg.cert, d.cfg.key)
-	}
-	return d.srv.Serve(d.listener)
-}
-
-// finish is what follows the accept loop.
-func (d *drain) finish(acceptErr error) (Report, error) {
-	switch {
-	case errors.Is(acceptErr, http.ErrServerClosed):
-		return d.afterShutdown()
-	case d.listenerClosed.Load():
-		acceptErr = nil // our own doing
-	default:
-		d.begin()
-		d.closeListener()
-	}
-	err := acceptErr
-	if emptied := d.wait(); !emptied {
-		err = errors.Join(err, ErrDrainTimeout)
-	}
-	switch {
-	case !d.tracker.shutDownByOthers.Load():
-	case err == nil:
-		err = http.ErrServerClosed
-	default:
-		err = errors.Join(err, http.ErrServerClosed)
-	}
-	return d.report(), err
-}
-
-// onSignals returns the function that ends the watch.
-func (d *drain) onSignals(arrived <-chan os.Signal) (stop func()) {
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for _, act := range []func(){d.begin, d.forceEnd} {
-			select {
-			case <-arrived:
-				act()
-			case <-quit:
-				return
+// listen makes the drain the one of a listener.
+func (d *drain) listen() error {
+	inner := d.cfg.listener
+	if inner == nil {
+		addr := d.srv.Addr
+		if addr == "" {
+			addr = ":http"
+			if d.cfg.tls {
+				addr = ":https"
 			}
 		}
-	}()
-	return func() {
-		close(quit)
-		<-done
+		var err error
+		if inner, err = net.Listen("tcp", addr); err != nil {
+			return err
+		}
 	}
+	d.serving, d.own = listenWith(inner, d.ctl)
+	if !d.tracker.adopt(d.own) || !d.own.tally.drain.CompareAndSwap(nil, d) {
+		return fmt.Errorf("On: the listener %v is served already; make one for each Serve", inner.Addr())
+	}
+	return nil
+}
+
+func (d *drain) serve(ctx context.Context) (Report, error) {
+	if d.signals != nil {
+		d.start()
+	}
+	defer context.AfterFunc(d.cfg.force, d.start)()
+	defer context.AfterFunc(ctx, d.start)()
+	if listening := d.cfg.onListening; listening != nil {
+		go listening(d.own.Addr())
+	}
+
+	accepted := newLatch()
+	if d.tracker.hooked || !isStandard(d.own.Listener) {
+		// In the accept loop there is user code.
+		go accepted.open(d.accept)
+		<-d.over.opened
+		accepted.opensWithin(lastWait)
+	} else {
+		d.accept()
+		<-d.over.opened
+	}
+	return d.report, d.err
+}
+
+// accept runs the server's accept loop until the drain lets it go.
+func (d *drain) accept() {
+	var err error
+	if d.cfg.tls {
+		err = d.srv.ServeTLS(d.serving, d.cfg.cert, d.cfg.key)
+	} else {
+		err = d.srv.Serve(d.serving)
+	}
+	d.tracker.served(d.own, err)
+	d.start()
+}
+
+// isStandard reports whether l is a listener whose Close ends an Accept under way
+// for sure, and does not wait.
+func isStandard(l net.Listener) bool {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return true
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 					t.Errorf("the error %q lacks %q", err, want)
 				}
 			}
-			if report != (stdlib.Report{}) {
+			if !reflect.DeepEqual(report, stdlib.Report{}) {
 				t.Errorf("there is a report: %v", report)
 			}
 			if c.ctl != nil && c.ctl.Draining() {

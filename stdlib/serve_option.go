@@ -14,24 +14,29 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// ServeOption configures [Serve]. One with a bad argument makes Serve return an
-// error that names the option, the value and what is allowed, before anything is
-// started. One given again overrides the earlier one.
+// ServeOption configures [Serve] and [Shutdown]. One with a bad argument makes them
+// return an error that names the option, the value and what is allowed, before
+// anything is started. One given again overrides the earlier one.
 type ServeOption func(*serveConfig) error
 
+// serveConfig is what the options come to. Nothing changes it later.
 type serveConfig struct {
-	listener     net.Listener
-	accepting    bool // net/http closes the listener
-	tls          bool
-	cert, key    string
+	// Of whoever owns the listener.
+	listener         net.Listener // nil = one on srv.Addr
+	tls              bool
+	cert, key        string
+	onListening      func(net.Addr)
+	keepAliveMargin  time.Duration
+	keepAliveSeconds int // 0 = advertise nothing
+
+	// Of the drain.
 	lameDuck     time.Duration
-	drainTimeout time.Duration
+	drainTimeout time.Duration // 0 until Serve or Shutdown has settled it
+	byContext    bool          // Shutdown's context has that timeout
 	idleGrace    time.Duration
 	signals      []os.Signal
 	force        context.Context
-
-	keepAliveMargin  time.Duration
-	keepAliveSeconds int // 0 = advertise nothing
+	onDrain      func()
 }
 
 // On serves on l instead of listening on srv.Addr. Serve closes it, also where it
@@ -108,8 +113,10 @@ func IdleGrace(d time.Duration) ServeOption {
 }
 
 // Signals makes the first of these signals begin the drain and the second one
-// force its end; none named means SIGINT and SIGTERM. Without this option Serve
-// touches no signal.
+// force its end; none named means SIGINT and SIGTERM. The first does not force a
+// drain that something else has begun: a context of [signal.NotifyContext] that is
+// done for a signal begins it, and the same signal comes here as well. Without this
+// option Serve touches no signal.
 func Signals(signals ...os.Signal) ServeOption {
 	return func(c *serveConfig) error {
 		for i, s := range signals {
@@ -137,17 +144,39 @@ func ForceContext(ctx context.Context) ServeOption {
 	}
 }
 
-func defaultServeConfig() *serveConfig {
-	return &serveConfig{
-		drainTimeout: 25 * time.Second,
-		idleGrace:    5 * time.Second,
-		force:        context.Background(),
+// OnListening calls f with the address when [Serve] listens, on a goroutine of its
+// own that nobody waits for. A nil function is an error.
+func OnListening(f func(net.Addr)) ServeOption {
+	return func(c *serveConfig) error {
+		if f == nil {
+			return errors.New("OnListening: the function is nil")
+		}
+		c.onListening = f
+		return nil
 	}
 }
 
-// apply applies all options even if one is bad, so that On's listener is known.
-func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Controller, opts []ServeOption) error {
-	var bad error
+// OnDrain calls f when the drain begins and its flag is up, on a goroutine of its
+// own: to leave a service registry, for one. The drain does not wait for f, and Serve
+// and Shutdown return when it has returned as well, or at the timeout. A nil function
+// is an error. It is not called where somebody else's http.Server.Shutdown or Close
+// ends the server without a drain.
+func OnDrain(f func()) ServeOption {
+	return func(c *serveConfig) error {
+		if f == nil {
+			return errors.New("OnDrain: the function is nil")
+		}
+		c.onDrain = f
+		return nil
+	}
+}
+
+// defaultTimeout is DrainTimeout's.
+const defaultTimeout = 25 * time.Second
+
+// configure applies all options even if one is bad, so that On's listener is known.
+func configure(opts []ServeOption) (c *serveConfig, bad error) {
+	c = &serveConfig{idleGrace: 5 * time.Second, force: context.Background()}
 	for i, opt := range opts {
 		err := fmt.Errorf("option %d is nil; leave it out", i+1)
 		if opt != nil {
@@ -157,6 +186,11 @@ func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Con
 			bad = err
 		}
 	}
+	return c, bad
+}
+
+// checkArguments is for what is not an option.
+func checkArguments(ctx context.Context, srv *http.Server, ctl *core.Controller) error {
 	switch {
 	case ctx == nil:
 		return errors.New("the context is nil")
@@ -164,16 +198,24 @@ func (c *serveConfig) apply(ctx context.Context, srv *http.Server, ctl *core.Con
 		return errors.New("the server is nil")
 	case ctl == nil:
 		return errors.New("the Controller is nil; make one with core.New")
-	case bad != nil:
-		return bad
 	}
+	return nil
+}
+
+// checkTimes finds out whether everything fits into the timeout, whose name is for
+// the error.
+func (c *serveConfig) checkTimes(ctl *core.Controller, timeout string) error {
 	if c.lameDuck >= c.drainTimeout {
-		return fmt.Errorf("LameDuck: %v does not fit; it must be less than DrainTimeout, which is %v and includes it", c.lameDuck, c.drainTimeout)
+		return fmt.Errorf("LameDuck: %v does not fit; it must be less than %s, which is %v and includes it", c.lameDuck, timeout, c.drainTimeout)
 	}
 	if spread := ctl.DrainSpread(); spread >= c.drainTimeout {
-		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than DrainTimeout, which is %v", spread, c.drainTimeout)
+		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than %s, which is %v", spread, timeout, c.drainTimeout)
 	}
-	var err error
+	return nil
+}
+
+// checkServer finds out whether the server has what the listener's options want.
+func (c *serveConfig) checkServer(srv *http.Server) (err error) {
 	if c.keepAliveSeconds, err = c.keepAliveTimeout(srv); err != nil {
 		return err
 	}

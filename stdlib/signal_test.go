@@ -92,7 +92,7 @@ func TestTheSecondSignalForces(t *testing.T) {
 	p.Signal(syscall.SIGTERM)
 	waitForClosedListener(t, address)
 	p.Signal(os.Interrupt)
-	p.ExpectLine("announced 0, forced 1, error " + stdlib.ErrDrainTimeout.Error())
+	p.ExpectLine("announced 0, forced 1, error " + stdlib.ErrForced.Error())
 	p.ExpectStatus(3)
 }
 

@@ -1,10 +1,8 @@
 package stdlib
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime"
 	"sync"
@@ -17,40 +15,56 @@ import (
 // front of srv.Handler, which decides about every response; no middleware is
 // needed then. It must be called before the server serves; [Serve] does it.
 //
-// srv.Handler is no longer the value that was put there. One that is assigned
-// afterwards, before the server serves, gets our handler in front of it when it
-// does. srv.DisableGeneralOptionsHandler is set, and OPTIONS * answered in
-// net/http's place, if it was not set before.
+// srv.Handler is no longer the value that was put there.
+// srv.DisableGeneralOptionsHandler is set, and OPTIONS * answered in net/http's
+// place, if it was not set before. srv.BaseContext, srv.ConnContext and
+// srv.ConnState become functions that call the ones that were there.
 //
-// It sets srv.ConnContext, srv.ConnState and srv.BaseContext to functions that
-// call the ones that were there; assigning them afterwards without calling these
-// undoes the tracking. Tracking a server twice with one Controller does nothing;
+// What is assigned to these fields afterwards, before the server serves, gets ours
+// in front of it when it does, by the BaseContext hook. If that is replaced itself,
+// the tracking goes on without what was replaced, which is said once and counted in
+// [core.Stats.Impaired]. Tracking a server twice with one Controller does nothing;
 // with another one, and with nil arguments, it is an error.
 //
-// Without [Listener] everything works but two things: a close may destroy the
-// last response if the client had sent more (RFC 9112 §9.6), and a hijacked
-// connection is no longer known.
+// The server's connections are those of [Listener]: the BaseContext hook serves the
+// listener that net/http hands to it, in our wrapping, and returns when the server
+// has ended. So hooks and hijackers do not get a *net.TCPConn but a connection that
+// embeds one. Write
+//
+//	if c, ok := c.(interface{ NetConn() net.Conn }); ok { … c.NetConn() }
+//
+// in place of c.(*net.TCPConn), once more below TLS, or ask for the methods:
+// [syscall.Conn], SetKeepAliveConfig.
 func Track(srv *http.Server, ctl *core.Controller) error {
-	_, err := track(srv, ctl)
-	return err
+	if _, err := track(srv, ctl); err != nil {
+		return fmt.Errorf("politeclose: Track: %w", err)
+	}
+	return nil
 }
 
 // trackers knows the servers that are tracked, and forgets them with the server.
 var trackers sync.Map // weak.Pointer[http.Server] → *tracker
 
+// trackerOf returns nil for a server that is not tracked.
+func trackerOf(srv *http.Server) *tracker {
+	known, _ := trackers.Load(weak.Make(srv))
+	t, _ := known.(*tracker)
+	return t
+}
+
 func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 	switch {
 	case srv == nil:
-		return nil, errors.New("politeclose: Track: the server is nil")
+		return nil, errors.New("the server is nil")
 	case ctl == nil:
-		return nil, errors.New("politeclose: Track: the Controller is nil; make one with core.New")
+		return nil, errors.New("the Controller is nil; make one with core.New")
 	}
 	key := weak.Make(srv)
 	t := newTracker(ctl)
 	if known, loaded := trackers.LoadOrStore(key, t); loaded {
 		t = known.(*tracker)
 		if t.ctl != ctl {
-			return nil, errors.New("politeclose: Track: the server is tracked by another Controller; give it to one only")
+			return nil, errors.New("the server is tracked by another Controller; give it to one only")
 		}
 	} else {
 		unlist := ctl.ListConnections(t.connections)
@@ -61,40 +75,18 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 	}
 	// Whoever else tracks the server meanwhile must not serve it half-tracked.
 	t.installed.Do(func() { t.installErr = t.install(srv) })
-	if t.installErr != nil {
-		return nil, fmt.Errorf("politeclose: Track: %w", t.installErr)
-	}
-	return t, nil
+	return t, t.installErr
 }
 
-// install sets the hooks of srv.
+// install makes srv a tracked server.
 func (t *tracker) install(srv *http.Server) error {
-	connContext, connState := srv.ConnContext, srv.ConnState
-	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if connContext != nil {
-			if ctx = connContext(ctx, c); ctx == nil {
-				return nil // net/http panics and names ConnContext
-			}
-		}
-		if r := t.open(c); r != nil {
-			ctx = r.Context(ctx)
-		}
-		return ctx
-	}
-	srv.ConnState = func(c net.Conn, state http.ConnState) {
-		t.setState(c, state, connState)
-	}
-	baseContext := srv.BaseContext
-	srv.BaseContext = func(l net.Listener) context.Context {
-		t.enter(srv)
-		if baseContext != nil {
-			return baseContext(l)
-		}
-		return context.Background()
+	t.hooked = srv.BaseContext != nil || srv.ConnContext != nil || srv.ConnState != nil
+	if err := t.installHTTP2(srv); err != nil {
+		return err
 	}
 	t.answersOptions = !srv.DisableGeneralOptionsHandler
 	srv.DisableGeneralOptionsHandler = true
-	t.enter(srv)
 	srv.RegisterOnShutdown(t.onShutdown)
-	return t.installHTTP2(srv)
+	t.attach(srv)
+	return nil
 }

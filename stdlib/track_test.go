@@ -186,24 +186,6 @@ func TestWhoServesOnTheirOwnGetsTheSameDecisions(t *testing.T) {
 	}
 }
 
-func TestWithoutListenerAHijackedConnectionIsNoLongerKnown(t *testing.T) {
-	ctl, l := newController(t), listen(t)
-	handler := echoing{make(chan net.Conn, 1)}
-	srv := newServer(stdlib.Middleware(ctl)(handler))
-	if err := stdlib.Track(srv, ctl); err != nil {
-		t.Fatal(err)
-	}
-	startOn(t, srv, l, cleartext)
-	client := clienttest.Dial(t, l.Addr().String())
-	take(t, client)
-	clienttest.Receive(t, "the hijack", handler.taken)
-	clienttest.Eventually(t, "it is not counted", func() bool {
-		s := ctl.Stats()
-		return s.Hijacked == 0 && s.Open == 0 && s.Active == 0 && s.InFlight == 0
-	})
-	echo(t, client)
-}
-
 // valueConn is a connection that can not be a map's key.
 type valueConn struct {
 	net.Conn

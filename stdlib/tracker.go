@@ -1,6 +1,7 @@
 package stdlib
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -11,14 +12,18 @@ import (
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
-// tracker knows the connections of one server.
+// tracker knows the connections of one server, and the drains that end it.
 type tracker struct {
 	ctl     *core.Controller
 	start   time.Time
 	records registry
 
 	installed  sync.Once
-	installErr error // of installed
+	installErr error           // of installed
+	hooked     bool            // the program has hooks of its own
+	attached   sync.Once       // by the first Serve, once more
+	hooking    sync.Mutex      // while the server's hooks are being set
+	hooks      [3]atomic.Int64 // the generation of the latest in each field
 
 	entering         sync.Mutex // the fields up to the next blank line
 	entry            *core.Entry
@@ -30,33 +35,45 @@ type tracker struct {
 	shutDown         atomic.Bool // by a drain of ours
 	shutDownByOthers atomic.Bool
 
-	live         atomic.Int64  // connections whose socket is open, hijacked ones included
-	hijacked     atomic.Int64  // of these
-	changed      chan struct{} // has a token after live or hijacked changed
-	watching     atomic.Bool   // the drain wants to know when a connection was last heard of
-	watchedSince atomic.Int64
+	mu       sync.Mutex          // the fields below
+	tallies  map[*tally]struct{} // of listeners that accept or have connections
+	drains   map[*drain]struct{} // that have not come to their end
+	whole    *drain              // the last Shutdown of the server
+	finished bool                // the last of drains has come to its end
 
-	announced, served, inputAfterAnnounce, everHijacked atomic.Int64
+	ending   *latch // a Shutdown of the whole server asks every Serve for its end
+	hurrying *latch // and has come to its own
+
+	others tally // connections that came past any listener of ours
 }
 
 func newTracker(ctl *core.Controller) *tracker {
-	return &tracker{ctl: ctl, start: time.Now(), changed: make(chan struct{}, 1)}
+	t := &tracker{
+		ctl: ctl, start: time.Now(), drains: make(map[*drain]struct{}),
+		ending: newLatch(), hurrying: newLatch(),
+	}
+	t.others.tracker.Store(t)
+	t.tallies = map[*tally]struct{}{&t.others: {}}
+	return t
 }
 
-func (t *tracker) now() int64 { return int64(time.Since(t.start)) }
+// now is never 0.
+func (t *tracker) now() int64 { return int64(time.Since(t.start)) + 1 }
 
 // record is what the package knows of one connection.
 type record struct {
 	core.Connection
-	tracker *tracker
+	tally *tally
 	links
 	http2 atomic.Pointer[goaway.Conn] // nil on HTTP/1
-	heard atomic.Int64                // when it was last heard of, while the tracker is watching
+	heard atomic.Int64                // when it was last heard of, while the tally is watching
 	gone  atomic.Uint32
 
 	foreign bool  // the connection is not one of Listener's
 	list    uint8 // which of the registry's has it; it stands here so as to fill a gap
 }
+
+func (r *record) tracker() *tracker { return r.tally.tracker.Load() }
 
 // A record is removed when net/http has let go of the connection and the socket
 // is closed, in whichever order that happens. What it did is counted before.
@@ -65,30 +82,57 @@ const (
 	goneSocket
 	wasCounted
 	isClosing // the drain has begun to close it
+	wasNew    // the ConnState hook was called for it
 	goneBoth  = goneFromServer | goneSocket
 )
 
 // open returns the record of a new connection, nil for one that could not be
-// found again.
-func (t *tracker) open(c net.Conn) *record {
-	r := &record{tracker: t}
-	if own := ownConn(c); own != nil && own.ctl == t.ctl {
+// found again. The context is the one that net/http gives to its ConnContext.
+func (t *tracker) open(ctx context.Context, c net.Conn) *record {
+	r := &record{tally: &t.others}
+	own := ownConn(c)
+	l, _ := ctx.Value(listenerKey{}).(*listener)
+	if own != nil && own.listener.ctl == t.ctl {
 		own.record = r
+		l = own.listener
 	} else if canBeFound(c) {
 		r.foreign = true
 		r.gone.Store(goneSocket)
 	} else {
 		return nil
 	}
+	if l != nil && t.adopt(l) {
+		r.tally = &l.tally
+	} else {
+		t.ctl.Impair(baseContextReplaced)
+	}
+	if last := r.tally.last.Swap(r); last != nil && last.gone.Load()&wasNew == 0 {
+		t.ctl.Impair(connStateReplaced) // net/http calls it before it accepts again
+	}
+	if r.tally.watching() {
+		r.heard.Store(t.now())
+	}
 	r.Open(t.ctl, c)
 	t.records.add(r)
-	t.live.Add(1)
+	r.tally.live.Add(1)
 	return r
+}
+
+// adopt counts l among the listeners of the tracker's server, and reports whether
+// it is one. A listener is that of the server which accepts first.
+func (t *tracker) adopt(l *listener) bool {
+	if l.tally.tracker.CompareAndSwap(nil, t) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.tallies[&l.tally] = struct{}{}
+		return true
+	}
+	return l.tally.tracker.Load() == t
 }
 
 // connections yields those at this moment.
 func (t *tracker) connections(yield func(*core.Connection) bool) {
-	for _, r := range t.records.all() {
+	for _, r := range t.records.appendTo(nil) {
 		if !yield(&r.Connection) {
 			return
 		}
@@ -100,7 +144,16 @@ func (t *tracker) find(c net.Conn) *record {
 	if own := ownConn(c); own != nil && own.record != nil {
 		return own.record
 	}
-	return t.records.find(c)
+	for {
+		if r := t.records.find(c); r != nil {
+			return r
+		}
+		above, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = above.NetConn()
+	}
 }
 
 // ownConn returns the connection that Listener made below c, such as below TLS.
@@ -125,21 +178,26 @@ func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn,
 		user(c, state)
 	}
 	if r == nil {
+		if state == http.StateNew && canBeFound(c) {
+			t.ctl.Impair(connContextReplaced)
+		}
 		return
 	}
 	switch state {
+	case http.StateNew:
+		r.gone.Or(wasNew)
 	case http.StateIdle:
-		if t.watching.Load() {
+		if r.tally.watching() {
 			r.heard.Store(t.now())
 		}
 		if mustClose {
 			c.Close()
 		}
 	case http.StateHijacked:
-		t.everHijacked.Add(1)
-		t.hijacked.Add(1)
+		r.tally.everHijacked.Add(1)
+		r.tally.hijacked.Add(1)
 		r.leave(goneFromServer)
-		t.notify()
+		r.tally.notify()
 	case http.StateClosed:
 		r.leave(goneFromServer)
 	}
@@ -148,19 +206,24 @@ func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn,
 // leave notes that one of the two has let go of the connection, and removes the
 // record, once, after both have.
 func (r *record) leave(gone uint32) {
+	if r.gone.Load()&wasNew == 0 {
+		gone = goneBoth // nobody will say that net/http has let go
+	}
 	if old := r.gone.Or(gone); old&goneBoth == goneBoth || (old|gone)&goneBoth != goneBoth {
 		return
 	}
-	t := r.tracker
 	hijacked := r.Hijacked()
 	r.Gone(r.ending())
 	r.count()
+	t := r.tracker()
 	t.records.remove(r)
 	if hijacked {
-		t.hijacked.Add(-1)
+		r.tally.hijacked.Add(-1)
 	}
-	t.live.Add(-1)
-	t.notify()
+	if r.tally.live.Add(-1) == 0 && r.tally.over.Load() {
+		t.forget(r.tally)
+	}
+	r.tally.notify()
 }
 
 // count adds, once, what the connection did in the drain.
@@ -169,39 +232,26 @@ func (r *record) count() {
 		return
 	}
 	if _, inDrain := r.Announced(); inDrain {
-		r.tracker.announced.Add(1)
+		r.tally.announced.Add(1)
 	}
 	if c := r.http2.Load(); c != nil && c.Ignored() > 0 && r.InputAfterAnnounce() {
-		r.tracker.inputAfterAnnounce.Add(1)
+		r.tally.inputAfterAnnounce.Add(1)
 	}
-	r.tracker.served.Add(int64(r.Served()))
-}
-
-func (t *tracker) notify() {
-	select {
-	case t.changed <- struct{}{}:
-	default:
-	}
+	r.tally.served.Add(int64(r.Served()))
 }
 
 // hear notes that bytes have come from the client.
 func (r *record) hear() {
 	// HTTP/2 clients ping idle connections; those count by their streams.
-	if r.tracker.watching.Load() && !r.HTTP2() {
-		r.heard.Store(r.tracker.now())
+	if r.tally.watching() && !r.HTTP2() {
+		r.heard.Store(r.tracker().now())
 	}
 }
 
-// watch makes the tracker note when each connection is heard of, from now on.
-func (t *tracker) watch() {
-	t.watchedSince.Store(t.now())
-	t.watching.Store(true)
-}
-
 // heardLast returns when the connection was heard of, at the earliest when the
-// tracker began to watch.
+// drain began to watch.
 func (r *record) heardLast() int64 {
-	return max(r.heard.Load(), r.tracker.watchedSince.Load())
+	return max(r.heard.Load(), r.tally.watchedSince.Load())
 }
 
 // silent reports whether the connection has no request under way and no
@@ -218,6 +268,17 @@ func (r *record) closing() bool {
 	return own != nil && own.closed() || r.gone.Load()&isClosing != 0
 }
 
+// hasUnreadInput reports whether the client has sent something that net/http has
+// not read: its goroutine may not have had its turn since the connection was
+// accepted. Where that cannot be known there is nothing.
+func (r *record) hasUnreadInput() bool {
+	socket, ok := belowTLS(r.Conn()).(*net.TCPConn)
+	return ok && peek(socket)
+}
+
+// underWay returns the request that the connection's handler is at.
+func (r *record) underWay() (route string, ran time.Duration) { return "", 0 }
+
 // close closes the connection in the background: TLS says goodbye, which waits up
 // to 5 s for a client that does not read.
 func (r *record) close() {
@@ -231,7 +292,7 @@ func (r *record) cut() {
 	r.count()
 	own := ownConn(r.Conn())
 	if own == nil {
-		belowTLS(r.Conn()).Close()
+		go belowTLS(r.Conn()).Close() // of the user's own type
 		return
 	}
 	own.bits.Or(connClosed)
@@ -257,8 +318,9 @@ func (t *tracker) onShutdown() {
 		return
 	}
 	t.shutDownByOthers.Store(true)
-	for _, r := range t.records.all() {
+	for _, r := range t.records.appendTo(nil) {
 		r.AnnounceDrain()
 		r.Leave()
 	}
+	t.notifyDrains()
 }

@@ -81,8 +81,7 @@ func TestHandlersGetExactlyTheInterfacesOfTheWriterBelow(t *testing.T) {
 }
 
 func TestAResponseControllerReachesThroughTheWriter(t *testing.T) {
-	s := serveOn(t, listen(t), newController(t), newServer(nil), overTLS.opts...)
-	s.srv.Handler = stdlib.Middleware(s.ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(onlyAWriter{w})
 		far := time.Now().Add(time.Hour)
 		if err := c.SetReadDeadline(far); err != nil {
@@ -95,7 +94,7 @@ func TestAResponseControllerReachesThroughTheWriter(t *testing.T) {
 			t.Errorf("%s: Flush: %v", r.Proto, err)
 		}
 		hello(w, r)
-	}))
+	}), overTLS.opts...)
 	get(t, clienttest.DialTLS(t, s.address), "/")
 	if body := clienttest.DialHTTP2(t, s.address).Get("/").Body; body != "hello" {
 		t.Errorf("over HTTP/2 the body is %q", body)

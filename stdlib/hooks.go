@@ -1,0 +1,164 @@
+package stdlib
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"reflect"
+	"sync/atomic"
+)
+
+// What a program can do to the hooks so that a part of the tracking cannot work.
+const (
+	baseContextReplaced = "http.Server.BaseContext was replaced after stdlib.Track: hooks that were replaced as well stay so, " +
+		"a close may destroy the last response, and stdlib.Shutdown cannot close the listener first; " +
+		"set it before Track, or wrap the listener with stdlib.Listener"
+	connContextReplaced = "http.Server.ConnContext was replaced after stdlib.Track, and BaseContext with it: connections have no record; " +
+		"set them before Track"
+	connStateReplaced = "http.Server.ConnState was replaced after stdlib.Track, and BaseContext with it: no connection counts as active; " +
+		"set them before Track"
+)
+
+// A hook of ours in a field of http.Server calls the one that it found there. What
+// is assigned later gets another one of ours in front of it, and may itself call the
+// first: only the latest in a field does anything else.
+type (
+	baseContextHook struct {
+		hook
+		server *http.Server
+		next   func(net.Listener) context.Context
+	}
+	connContextHook struct {
+		hook
+		next func(context.Context, net.Conn) context.Context
+	}
+	connStateHook struct {
+		hook
+		next func(net.Conn, http.ConnState)
+	}
+)
+
+type hook struct {
+	tracker *tracker
+	latest  *atomic.Int64 // generation in this field
+	own     int64
+}
+
+func (t *tracker) hook(latest *atomic.Int64) hook { return hook{t, latest, latest.Add(1)} }
+
+func (h *hook) isLatest() bool { return h.latest.Load() == h.own }
+
+// attach puts our entry and our hooks in front of srv's where they are not. No
+// connection of srv's may be open then, unless all are in their place.
+func (t *tracker) attach(srv *http.Server) {
+	t.enter(srv)
+	t.hooking.Lock()
+	defer t.hooking.Unlock()
+	if !same(srv.BaseContext, (*baseContextHook)(nil).call) {
+		srv.BaseContext = (&baseContextHook{t.hook(&t.hooks[0]), srv, srv.BaseContext}).call
+	}
+	if !same(srv.ConnContext, (*connContextHook)(nil).call) {
+		srv.ConnContext = (&connContextHook{t.hook(&t.hooks[1]), srv.ConnContext}).call
+	}
+	if !same(srv.ConnState, (*connStateHook)(nil).call) {
+		srv.ConnState = (&connStateHook{t.hook(&t.hooks[2]), srv.ConnState}).call
+	}
+}
+
+// same reports whether two functions have the same code, as the values of one
+// method have.
+func same(f, g any) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueOf(g).Pointer() }
+
+// call is called by net/http with each listener before it accepts. It
+// serves the listener itself, as one of ours:
+//
+//  1. Serve(l) calls BaseContext(l), with a listener that is not ours.
+//  2. That calls Serve(ours), which calls BaseContext(ours), which returns: Serve
+//     accepts from ours, until the server's end or an error of Accept.
+//  3. BaseContext(l) returns. The first Serve finds l closed, or broken in the same
+//     way, and returns what the second one has returned.
+func (h *baseContextHook) call(l net.Listener) context.Context {
+	ours := ownListener(l)
+	if ours != nil && ours.base != nil {
+		return ours.base
+	}
+	ctx := context.Background()
+	if h.next != nil {
+		ctx = h.next(given(l))
+	}
+	if ctx == nil || !h.isLatest() {
+		return ctx // net/http panics and names BaseContext where it is nil
+	}
+	t := h.tracker
+	t.attach(h.server)
+	if ours != nil {
+		t.adopt(ours)
+		return &listenerContext{ctx, ours}
+	}
+	served, ours := listenWith(l, t.ctl)
+	ours.nested = true
+	ours.base = &listenerContext{ctx, ours}
+	t.adopt(ours)
+	t.served(ours, h.server.Serve(served))
+	return ctx
+}
+
+// given returns the listener that the program knows.
+func given(l net.Listener) net.Listener {
+	if ours, ok := l.(*listener); ok {
+		return ours.Listener
+	}
+	return l
+}
+
+// served notes what http.Server.Serve has returned for a listener of ours.
+func (t *tracker) served(l *listener, err error) {
+	if errors.Is(err, http.ErrServerClosed) && !t.shutDown.Load() {
+		t.shutDownByOthers.Store(true)
+	}
+	l.end(err)
+	l.tally.over.Store(true)
+	if l.tally.live.Load() == 0 {
+		t.forget(&l.tally)
+	}
+}
+
+func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context {
+	in := ctx
+	if h.next != nil {
+		if ctx = h.next(ctx, c); ctx == nil {
+			return nil // net/http panics and names ConnContext
+		}
+	}
+	if h.isLatest() {
+		if r := h.tracker.open(in, c); r != nil {
+			ctx = r.Context(ctx)
+		}
+	}
+	return ctx
+}
+
+func (h *connStateHook) call(c net.Conn, state http.ConnState) {
+	if h.isLatest() {
+		h.tracker.setState(c, state, h.next)
+	} else if h.next != nil {
+		h.next(c, state)
+	}
+}
+
+// listenerContext is the base context of a listener's connections: a connection
+// that is not ours is found to be the listener's by it.
+type listenerContext struct {
+	context.Context
+	listener *listener
+}
+
+type listenerKey struct{}
+
+func (c *listenerContext) Value(key any) any {
+	if key == (listenerKey{}) {
+		return c.listener
+	}
+	return c.Context.Value(key)
+}
