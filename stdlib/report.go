@@ -142,7 +142,7 @@ func (r Report) LogValue() slog.Value {
 func (r *Report) addCut(cut *record) {
 	r.Forced++
 	if len(r.Cut) < mostCut {
-		route, ran := cut.underWay()
+		route, ran := cut.UnderWay()
 		r.Cut = append(r.Cut, Cut{route, cut.Conn().RemoteAddr().String(), cut.Age(), ran})
 	}
 }

@@ -276,9 +276,6 @@ func (r *record) hasUnreadInput() bool {
 	return ok && peek(socket)
 }
 
-// underWay returns the request that the connection's handler is at.
-func (r *record) underWay() (route string, ran time.Duration) { return "", 0 }
-
 // close closes the connection in the background: TLS says goodbye, which waits up
 // to 5 s for a client that does not read.
 func (r *record) close() {
