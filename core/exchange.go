@@ -40,13 +40,15 @@ type Exchange struct {
 // A kind says whose request an exchange is. It is decided once, by who begins
 // the exchange, and nothing else is read from which fields are set:
 //
-//	kind       the request is                          counted  decides  tells the client with
-//	ownKind    its HTTP/1 connection's own             yes      yes      the header, and a mark on the connection
-//	streamKind a stream of its HTTP/2 connection       yes      yes      GOAWAY, and a mark on the connection
-//	loneKind   one whose connection has no record      yes      yes      the header
-//	partKind   part of another exchange                no       no       –
-//	noKind     nobody's: of a nil Controller, or made  no       no       –
-//	           by the program after its exchange
+//	kind        the request is                      counted  decides  tells with
+//	ownKind     its HTTP/1 connection's own         yes      yes      header, mark
+//	streamKind  a stream of its HTTP/2 connection   yes      yes      GOAWAY, mark
+//	loneKind    one whose connection has no record  yes      yes      header
+//	partKind    part of another exchange            no       no       –
+//	noKind      nobody's                            no       no       –
+//
+// A mark is remembered on the connection. Nobody's is a request of a nil
+// Controller, and one that the program makes after its exchange.
 //
 // A part is what begins below another exchange of the same Controller: a
 // middleware that meets the request again, or a request that the program makes

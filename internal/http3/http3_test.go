@@ -4,16 +4,17 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 
-	"github.com/politeclose/politeclose/core"
-	"github.com/politeclose/politeclose/internal/clienttest"
-	"github.com/politeclose/politeclose/stdlib"
 	"github.com/quic-go/quic-go"
 	quichttp3 "github.com/quic-go/quic-go/http3"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
+	"github.com/politeclose/politeclose/stdlib"
 )
 
 // serve runs quic-go's server on a loopback address until the end of the test.
@@ -89,10 +90,7 @@ func TestOverHTTP3TheDecisionIsCountedAndNothingSent(t *testing.T) {
 		"the handler's own":  {func(*core.Controller) {}, "/close", core.ReasonHandler},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl, err := core.New(core.OnRoutes("/login"), core.Logger(slog.New(slog.DiscardHandler)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			ctl := servertest.NewController(t, core.OnRoutes("/login"))
 			address := serve(t, stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/close-after":

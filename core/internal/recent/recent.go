@@ -15,7 +15,7 @@ import (
 //	time in s        3     7      12            48
 //	Note, then +1    |     |      |             |
 //	remembers        0            2             3
-//	so there grew    2 in [0,10)  1 in [10,20)  1 in [40,50), and nothing between
+//	so there grew    2 in [0,10)  1 in [10,20)  1 in [40,50), none between
 //
 // The zero value is not usable; see New. All methods are safe for concurrent
 // use. Who counts without a Note in between is counted for a neighbouring
