@@ -52,7 +52,7 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 		return r, c.ctl.beginPart(c.current.Load(), r)
 	}
 	if r.ProtoMajor == 2 {
-		return c.beginStream(r)
+		return c.beginStream(r, somewhere, 0)
 	}
 	// An exchange whose context is done was given up by a handler above it,
 	// such as http.TimeoutHandler, and this is the connection's next request.
@@ -63,30 +63,31 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 		}
 		return r, c.ctl.beginPart(outer, r)
 	}
-	return r, c.beginOwn(r)
+	return r, c.beginOwn(r, somewhere, 0)
 }
 
-func (c *Connection) beginOwn(r *http.Request) *Exchange {
-	e := &Exchange{kind: ownKind, conn: c, request: r, context: r.Context()}
-	e.look(c.ctl, r)
+func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Exchange {
+	e := &Exchange{kind: ownKind, place: where, conn: c, request: r, context: r.Context()}
+	e.look(c.ctl, r, known)
 	c.note(r)
 	c.current.Store(e)
 	c.count(r)
 	return e
 }
 
-func newScoped(k kind, c *Controller, r *http.Request) *scoped {
-	s := &scoped{Context: r.Context(), protocol: protocolOf(r.ProtoMajor, r.ProtoMinor)}
-	s.more = more{ctl: c, scope: s, given: r, method: r.Method, host: r.Host}
-	s.Exchange.kind, s.Exchange.more, s.Exchange.context = k, &s.more, s.Context
-	s.look(c, r)
+func newScoped(k kind, c *Controller, r *http.Request, where place, known uint32) *scoped {
+	s := &scoped{protocol: protocolOf(r.ProtoMajor, r.ProtoMinor)}
+	s.more = more{ctl: c, scope: s, given: r}
+	s.Exchange.kind, s.Exchange.more, s.Exchange.context = k, &s.more, r.Context()
+	s.place = where
+	s.look(c, r, known)
 	s.request = r.WithContext(s)
 	return s
 }
 
 // beginStream begins the exchange of an HTTP/2 stream.
-func (c *Connection) beginStream(r *http.Request) (*http.Request, *Exchange) {
-	s := newScoped(streamKind, c.ctl, r)
+func (c *Connection) beginStream(r *http.Request, where place, known uint32) (*http.Request, *Exchange) {
+	s := newScoped(streamKind, c.ctl, r, where, known)
 	s.conn = c
 	c.count(r)
 	return s.request, &s.Exchange
@@ -94,7 +95,7 @@ func (c *Connection) beginStream(r *http.Request) (*http.Request, *Exchange) {
 
 // beginLone begins an exchange whose connection has no record.
 func (c *Controller) beginLone(r *http.Request) (*http.Request, *Exchange) {
-	s := newScoped(loneKind, c, r)
+	s := newScoped(loneKind, c, r, somewhere, 0)
 	c.untracked.Add(1)
 	c.shard(nil).Begun.Add(1)
 	return s.request, &s.Exchange
@@ -117,8 +118,7 @@ func (c *Connection) count(r *http.Request) {
 
 // look reads what the rules need of the request before a handler can change it.
 // The request is the handler's from then on.
-func (e *Exchange) look(c *Controller, r *http.Request) {
-	var state uint32
+func (e *Exchange) look(c *Controller, r *http.Request, state uint32) {
 	if r.Close {
 		state |= stateClientCloses
 	}

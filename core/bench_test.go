@@ -45,21 +45,43 @@ func BenchmarkExchange(b *testing.B) {
 		{"drain and routes", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/")}},
 		{"every rule", everyRule()},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			ctl, err := core.New(c.opts...)
-			if err != nil {
-				b.Fatal(err)
-			}
-			inHandler(b, ctl, func(w http.ResponseWriter, r *http.Request) {
-				r, e := ctl.Begin(r)
-				defer e.End()
-				handler(e.Writer(w), r)
+		for _, over := range []protocol{http1, http2} {
+			b.Run(string(over)+"/middleware/"+c.name, func(b *testing.B) {
+				ctl := mustNew(b, c.opts)
+				over.inHandler(b, ctl, func(w http.ResponseWriter, r *http.Request) {
+					r, e := ctl.Begin(r)
+					defer e.End()
+					handler(e.Writer(w), r)
+				})
 			})
-		})
+			b.Run(string(over)+"/entry/"+c.name, func(b *testing.B) {
+				ctl := mustNew(b, c.opts)
+				entry := core.NewEntry(ctl, http.HandlerFunc(handler))
+				over.inHandler(b, ctl, entry.ServeHTTP)
+			})
+			b.Run(string(over)+"/middleware below the entry/"+c.name, func(b *testing.B) {
+				ctl := mustNew(b, c.opts)
+				entry := core.NewEntry(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r, e := ctl.Begin(r)
+					defer e.End()
+					handler(e.Writer(w), r)
+				}))
+				over.inHandler(b, ctl, entry.ServeHTTP)
+			})
+		}
 	}
 	b.Run("httpsnoop with the same hooks", func(b *testing.B) {
 		inHandler(b, nil, func(w http.ResponseWriter, r *http.Request) { handler(snoop(w), r) })
 	})
+}
+
+func mustNew(b *testing.B, opts []core.Option) *core.Controller {
+	b.Helper()
+	ctl, err := core.New(opts...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ctl
 }
 
 func snoop(w http.ResponseWriter) http.ResponseWriter {
@@ -90,9 +112,20 @@ func snoop(w http.ResponseWriter) http.ResponseWriter {
 	})
 }
 
+type protocol string
+
+const (
+	http1 protocol = "HTTP1"
+	http2 protocol = "HTTP2"
+)
+
+func inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
+	http1.inHandler(b, ctl, exchange)
+}
+
 // inHandler runs the loop within a handler of a server whose connections have
 // records of ctl.
-func inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
+func (over protocol) inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -106,7 +139,12 @@ func inHandler(b *testing.B, ctl *core.Controller, exchange http.HandlerFunc) {
 			return record.Context(ctx)
 		}
 	}
-	srv.Start()
+	if over == http2 {
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
 	defer srv.Close()
 	resp, err := srv.Client().Get(srv.URL + "/api/users/7")
 	if err != nil {

@@ -38,7 +38,8 @@ func (n *Entry) Advertise(keepAlive string) {
 }
 
 func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r, e := n.begin(w, r)
+	shape := shapeOf(w)
+	r, e := n.begin(r, shape != oddShaped && !isWrapped(w))
 	if !e.Decides() {
 		defer e.End()
 		n.next.ServeHTTP(e.Writer(w), r)
@@ -46,40 +47,33 @@ func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	returned := false
 	defer func() { e.leave(returned) }()
-	n.next.ServeHTTP(e.wrap(w), r)
+	n.next.ServeHTTP(e.wrapAs(shape, w), r)
 	returned = true
 }
 
 // begin begins the connection's own exchange where the request is the server's:
 // the writer is net/http's, and on HTTP/1 no other request of the connection is
 // under way. A program may call the Entry too, with requests of its own.
-func (n *Entry) begin(w http.ResponseWriter, r *http.Request) (*http.Request, *Exchange) {
+func (n *Entry) begin(r *http.Request, servers bool) (*http.Request, *Exchange) {
 	conn, ok := r.Context().Value(contextKey{}).(*Connection)
-	if !ok || conn.ctl != n.ctl || shapeOf(w) == oddShaped {
-		return n.ctl.Begin(r)
-	}
-	if _, wrapped := w.(unwrapper); wrapped {
+	if !servers || !ok || conn.ctl != n.ctl {
 		return n.ctl.Begin(r)
 	}
 	if conn.bits.Load()&bitEntered == 0 {
 		conn.set(bitEntered)
 	}
-	var e *Exchange
-	switch {
-	case r.ProtoMajor == 2:
-		r, e = conn.beginStream(r)
-	case conn.current.Load() != nil:
-		return n.ctl.Begin(r)
-	default:
-		e = conn.beginOwn(r)
-		if value := n.keepAlive.Load(); value != nil && keepsConnection(r) {
-			conn.sharedRecord().keepAlive.Store(value)
-			e.state.Or(stateAdvertises)
-		}
+	if r.ProtoMajor == 2 {
+		return conn.beginStream(r, atTheEntry, stateUntouched)
 	}
-	e.place = atTheEntry
-	e.state.Or(stateUntouched)
-	return r, e
+	if conn.current.Load() != nil {
+		return n.ctl.Begin(r)
+	}
+	known := uint32(stateUntouched)
+	if value := n.keepAlive.Load(); value != nil && keepsConnection(r) {
+		conn.sharedRecord().keepAlive.Store(value)
+		known |= stateAdvertises
+	}
+	return r, conn.beginOwn(r, atTheEntry, known)
 }
 
 // longestDiscarded is net/http's maxPostHandlerReadBytes.

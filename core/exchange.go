@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
@@ -83,10 +84,12 @@ type more struct {
 	owner *Exchange     // of a part
 	scope *scoped       // that this is of
 	route Route         // that an adapter gave
-	given *http.Request // before it was copied
-
-	method, host string // of the request, before a handler can change it
+	given *http.Request // of a scope: before it was copied for the handler
+	line  *requestLine  // of a part
 }
+
+// requestLine is what patterns ask of a request beside its route and its path.
+type requestLine struct{ method, host string }
 
 // scoped is an exchange that the context of its request knows: a stream, which
 // shares every value of its connection with other streams, or one whose
@@ -94,7 +97,6 @@ type more struct {
 type scoped struct {
 	Exchange
 	more
-	context.Context
 	protocol protocol
 	asked    atomic.Uint32 // CloseAfter's reasonIndex, without a record
 	leaving  atomic.Pointer[leaving.Channel]
@@ -104,8 +106,12 @@ func (s *scoped) Value(key any) any {
 	if key == (contextKey{}) {
 		return s
 	}
-	return s.Context.Value(key)
+	return s.context.Value(key)
 }
+
+func (s *scoped) Deadline() (time.Time, bool) { return s.context.Deadline() }
+func (s *scoped) Done() <-chan struct{}       { return s.context.Done() }
+func (s *scoped) Err() error                  { return s.context.Err() }
 
 // decider returns the exchange that decides for s: itself, or the one that it
 // turned out to be part of.

@@ -55,8 +55,11 @@ func (e *Exchange) routePattern() string {
 
 // routeRequest is what patterns ask beside the route.
 func (e *Exchange) routeRequest() pattern.Request {
-	if e.more != nil && e.more.method != "" {
-		return pattern.Request{Method: e.more.method, Host: e.more.host}
+	switch {
+	case e.more != nil && e.more.line != nil:
+		return pattern.Request{Method: e.more.line.method, Host: e.more.line.host}
+	case e.more != nil && e.more.given != nil:
+		return pattern.Request{Method: e.more.given.Method, Host: e.more.given.Host}
 	}
 	return pattern.Request{Method: e.request.Method, Host: e.request.Host}
 }
@@ -90,10 +93,11 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	e := &struct {
 		Exchange
 		more
+		requestLine
 	}{more: more{ctl: c, owner: owner}}
 	e.kind, e.request, e.context, e.Exchange.more = partKind, r, r.Context(), &e.more
 	if c.rules&needsRoute != 0 {
-		e.method, e.host = r.Method, r.Host
+		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
 		if c.rules&hasRoutes != 0 && !owner.sensitive() && c.sensitivePath(r) {
 			e.Sensitive()
 		}
@@ -135,7 +139,7 @@ func (e *Exchange) joins(owner *Exchange) {
 	}
 	joined := more{ctl: c, owner: owner}
 	if m := e.more; m != nil {
-		joined.scope, joined.route, joined.method, joined.host = m.scope, m.route, m.method, m.host
+		joined.scope, joined.route, joined.given = m.scope, m.route, m.given
 		*m = joined
 	} else {
 		e.more = &joined

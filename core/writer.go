@@ -30,7 +30,7 @@ func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 	case partKind:
 		return e.partWriter(w)
 	}
-	if _, ok := w.(unwrapper); ok {
+	if isWrapped(w) {
 		if owner := e.controller().exchangeBelow(w); owner != nil {
 			e.joins(owner)
 			return e.partWriter(w)
@@ -41,8 +41,12 @@ func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 
 // wrap returns a writer around w that calls e first.
 func (e *Exchange) wrap(w http.ResponseWriter) http.ResponseWriter {
+	return e.wrapAs(shapeOf(w), w)
+}
+
+func (e *Exchange) wrapAs(s shape, w http.ResponseWriter) http.ResponseWriter {
 	e.below = w
-	switch shapeOf(w) {
+	switch s {
 	case http1Shaped:
 		e.place = max(e.place, aboveOwn)
 		return http1Writer{(*anyWriter)(e)}
@@ -123,6 +127,11 @@ func shapeOf(w http.ResponseWriter) shape {
 		return http2Shaped
 	}
 	return oddShaped
+}
+
+func isWrapped(w http.ResponseWriter) bool {
+	_, ok := w.(unwrapper)
+	return ok
 }
 
 func canPush(w http.ResponseWriter) bool {
