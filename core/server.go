@@ -52,11 +52,6 @@ func (c *Connection) UntilDrain() (wait time.Duration, draining bool) {
 	return time.Duration(moment - c.ctl.now()), since != 0
 }
 
-// Age returns how long ago Open was called.
-func (c *Connection) Age() time.Duration {
-	return time.Duration(c.age(c.ctl.now()))
-}
-
 // AnnounceDrain announces the drain without waiting for a response to do it. It
 // does nothing where only a response can.
 func (c *Connection) AnnounceDrain() {
@@ -245,6 +240,11 @@ func (c *Connection) sinceAnnouncement() time.Duration {
 		}
 	}
 	return 0
+}
+
+// Age returns how long ago Open was called.
+func (c *Connection) Age() time.Duration {
+	return time.Duration(c.age(c.ctl.now()))
 }
 
 // Logger returns the logger of the option of that name, for servers that have
