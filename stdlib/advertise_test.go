@@ -9,16 +9,17 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 func TestKeepAliveIsAdvertisedOnlyWhereTheConnectionStays(t *testing.T) {
-	ctl := newController(t, core.OnRoutes("/login"))
-	srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 	srv.IdleTimeout = 60 * time.Second
-	s := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(1500*time.Millisecond))
+	s := servertest.New(t, ctl, srv).Start(stdlib.AdvertiseKeepAlive(1500 * time.Millisecond))
 
-	c := clienttest.Dial(t, s.address)
+	c := clienttest.Dial(t, s.Address)
 	kept := get(t, c, "/")
 	if got := kept.Header.Get("Keep-Alive"); got != "timeout=58" {
 		t.Errorf("Keep-Alive: %q, want the whole seconds of 60s - 1.5s", got)
@@ -30,7 +31,7 @@ func TestKeepAliveIsAdvertisedOnlyWhereTheConnectionStays(t *testing.T) {
 	}
 	c.ExpectClosed(closed)
 
-	c = clienttest.Dial(t, s.address)
+	c = clienttest.Dial(t, s.Address)
 	if got := get(t, c, "/", "Connection: close").Header["Keep-Alive"]; got != nil {
 		t.Errorf("the answer to a client that closes carries Keep-Alive: %q", got)
 	}
@@ -48,7 +49,7 @@ func TestAKeepAliveThatCanNotBeAdvertisedIsAnError(t *testing.T) {
 		{5 * time.Second, 0, -time.Second, []string{"AdvertiseKeepAlive", "-1s"}},
 	} {
 		srv := &http.Server{IdleTimeout: c.idle, ReadTimeout: c.read}
-		_, err := stdlib.Serve(context.Background(), srv, newController(t), stdlib.On(listen(t)), stdlib.AdvertiseKeepAlive(c.margin))
+		_, err := stdlib.Serve(context.Background(), srv, servertest.NewController(t), stdlib.On(servertest.Listen(t)), stdlib.AdvertiseKeepAlive(c.margin))
 		for _, name := range c.names {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("IdleTimeout %v, ReadTimeout %v, margin %v: %v does not say %q", c.idle, c.read, c.margin, err, name)
@@ -58,19 +59,19 @@ func TestAKeepAliveThatCanNotBeAdvertisedIsAnError(t *testing.T) {
 }
 
 func TestEveryServeOfAServerAdvertisesTheSame(t *testing.T) {
-	ctl := newController(t)
-	srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+	ctl := servertest.NewController(t)
+	srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 	srv.IdleTimeout = 60 * time.Second
-	first := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(time.Second))
-	second := serveOn(t, listen(t), ctl, srv, stdlib.AdvertiseKeepAlive(time.Second))
-	for _, s := range []*running{first, second} {
-		response := get(t, clienttest.Dial(t, s.address), "/")
+	first := servertest.New(t, ctl, srv).Start(stdlib.AdvertiseKeepAlive(time.Second))
+	second := servertest.New(t, ctl, srv).Start(stdlib.AdvertiseKeepAlive(time.Second))
+	for _, s := range []*servertest.Server{first, second} {
+		response := get(t, clienttest.Dial(t, s.Address), "/")
 		if got := response.Header["Keep-Alive"]; len(got) != 1 || got[0] != "timeout=59" {
 			t.Errorf("Keep-Alive: %q", got)
 		}
 	}
 	for _, opts := range [][]stdlib.ServeOption{nil, {stdlib.AdvertiseKeepAlive(3 * time.Second)}} {
-		_, err := stdlib.Serve(context.Background(), srv, ctl, append(opts, stdlib.On(listen(t)))...)
+		_, err := stdlib.Serve(context.Background(), srv, ctl, append(opts, stdlib.On(servertest.Listen(t)))...)
 		if err == nil || !strings.Contains(err.Error(), "AdvertiseKeepAlive") || !strings.Contains(err.Error(), "59 s") {
 			t.Errorf("a third Serve that advertises something else returned %v", err)
 		}

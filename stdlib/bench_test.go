@@ -10,6 +10,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -27,17 +28,6 @@ func everyRule() []core.Option {
 		core.OnLoad(core.Signal{Name: "none", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 0, nil }}),
 		core.DrainWhen(func() bool { return false }),
 	}
-}
-
-// startTracked starts a server whose connections are tracked and Listener's.
-func startTracked(b *testing.B, over transport, ctl *core.Controller, handler http.Handler) (address string) {
-	b.Helper()
-	srv, l := newServer(handler), listen(b)
-	if err := stdlib.Track(srv, ctl); err != nil {
-		b.Fatal(err)
-	}
-	startOn(b, srv, stdlib.Listener(l, ctl), over)
-	return l.Addr().String()
 }
 
 // BenchmarkMiddleware measures an exchange that keeps its connection within a
@@ -61,17 +51,17 @@ func BenchmarkMiddleware(b *testing.B) {
 			{"every rule", everyRule()},
 		} {
 			b.Run(protocol.name+"/"+c.name, func(b *testing.B) {
-				ctl := newController(b, c.opts...)
+				ctl := servertest.NewController(b, c.opts...)
 				next := stdlib.Middleware(ctl)(nothing)
 				if c.opts == nil {
 					next = nothing
 				}
 				b.ReportAllocs()
-				protocol.get(b, startTracked(b, overTLS, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				protocol.get(b, servertest.ServeTracked(b, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					for b.Loop() {
 						next.ServeHTTP(w, r)
 					}
-				})))
+				})), ctl, servertest.OverTLS))
 			})
 		}
 	}
@@ -97,10 +87,10 @@ func BenchmarkThroughput(b *testing.B) {
 		io.WriteString(w, "hello")
 	})
 	withRules := func(rules ...core.Option) (address string) {
-		ctl := newController(b, rules...)
-		return startTracked(b, cleartext, ctl, stdlib.Middleware(ctl)(app))
+		ctl := servertest.NewController(b, rules...)
+		return servertest.ServeTracked(b, servertest.NewHTTP(stdlib.Middleware(ctl)(app)), ctl, servertest.Cleartext)
 	}
-	bare, again := serveBare(b, cleartext, app), serveBare(b, cleartext, app)
+	bare, again := serveBare(b, servertest.Cleartext, app), serveBare(b, servertest.Cleartext, app)
 	routes, every := withRules(someRoutes()), withRules(everyRule()...)
 	for b.Loop() {
 		var withRoutes, withEvery, noise []float64

@@ -9,6 +9,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -16,7 +17,7 @@ func TestAConnectionHeaderOfTheHandlersOwnIsMadeExact(t *testing.T) {
 	setting := func(key string, values ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header()[key] = values
-			hello(w, r)
+			servertest.Hello(w, r)
 		}
 	}
 	for _, c := range []struct {
@@ -39,21 +40,21 @@ func TestAConnectionHeaderOfTheHandlersOwnIsMadeExact(t *testing.T) {
 		{"added to one that was set", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "keep-alive")
 			w.Header().Add("Connection", "close")
-			hello(w, r)
+			servertest.Hello(w, r)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			s := serve(t, ctl, c.handler)
-			client := clienttest.Dial(t, s.address)
+			client := clienttest.Dial(t, s.Address)
 			client.ExpectClosed(client.Get("/"))
 			expectOneClose(t, ctl, core.ReasonHandler)
 		})
 	}
 	t.Run("keep-alive gives way to a drain", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, setting("Connection", "keep-alive"))
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		if r := client.Get("/"); !slices.Equal(r.Connection, []string{"keep-alive"}) {
 			t.Errorf("before the drain Connection is %q", r.Connection)
 		}
@@ -62,9 +63,9 @@ func TestAConnectionHeaderOfTheHandlersOwnIsMadeExact(t *testing.T) {
 	})
 	for _, value := range []string{"closed", "x-close", "keep-alive"} {
 		t.Run(value+" does not ask for a close", func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			s := serve(t, ctl, setting("Connection", value))
-			client := clienttest.Dial(t, s.address)
+			client := clienttest.Dial(t, s.Address)
 			if r := client.Get("/"); !slices.Equal(r.Connection, []string{value}) {
 				t.Errorf("Connection is %q, want the handler's", r.Connection)
 			}
@@ -97,10 +98,10 @@ func (e *eraser) Write(p []byte) (int, error) {
 func TestAHandAboveTheMiddlewareDoesNotTakeTheAnnouncementAway(t *testing.T) {
 	for _, c := range everyReason {
 		t.Run(string(c.reason), func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
-				ctl := newController(t, c.opts...)
-				s := serveOn(t, listen(t), ctl, newServer(erasing(stdlib.Middleware(ctl)(app()))), over.opts...)
-				client := over.dial(t, s.address)
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t, c.opts...)
+				s := servertest.New(t, ctl, servertest.NewHTTP(erasing(stdlib.Middleware(ctl)(app())))).Start(over.Opts...)
+				client := over.Dial(t, s.Address)
 				if c.before != nil {
 					c.before(ctl)
 				}
@@ -128,15 +129,15 @@ func TestTheClientsOwnCloseAsksNoRule(t *testing.T) {
 		{"HTTP/1.0 against the handler's keep-alive", "GET / HTTP/1.0\r\nHost: test\r\n\r\n", "keep-alive", []string{"close"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
-				ctl := newController(t, never, core.OnRequestCount(1), core.OnAge(1), core.Budget(1e-9, 1))
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t, never, core.OnRequestCount(1), core.OnAge(1), core.Budget(1e-9, 1))
 				s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if c.header != "" {
 						w.Header().Set("Connection", c.header)
 					}
-					hello(w, r)
-				}), over.opts...)
-				client := over.dial(t, s.address)
+					servertest.Hello(w, r)
+				}), over.Opts...)
+				client := over.Dial(t, s.Address)
 				client.Send(c.request)
 				r := client.Receive()
 				if !slices.Equal(r.Connection, c.want) {
@@ -155,10 +156,10 @@ func TestTheClientsOwnCloseAsksNoRule(t *testing.T) {
 
 func TestHTTP10KeepAliveIsKeptAndAnnounced(t *testing.T) {
 	const request = "GET / HTTP/1.0\r\nHost: test\r\nConnection: keep-alive\r\n\r\n"
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello), over.opts...)
-		client := over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello, over.Opts...)
+		client := over.Dial(t, s.Address)
 		for range 2 {
 			client.Send(request)
 			if r := client.Receive(); !slices.Equal(r.Connection, []string{"keep-alive"}) {
@@ -175,18 +176,18 @@ func TestHTTP10KeepAliveIsKeptAndAnnounced(t *testing.T) {
 }
 
 func TestARequestPipelinedBehindAnAnnouncedCloseIsNotHandled(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	handled := make(chan string, 2)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handled <- r.URL.Path
-		hello(w, r)
+		servertest.Hello(w, r)
 	}))
 	ctl.Drain()
-	client := clienttest.Dial(t, s.address)
+	client := clienttest.Dial(t, s.Address)
 	client.Send(clienttest.Request("GET", "/first") + clienttest.Request("GET", "/second"))
 	client.ExpectClosed(client.Receive())
 	client.Close()
-	s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+	s.ExpectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
 	if got := len(handled); got != 1 {
 		t.Errorf("%d requests were handled, want the first one only", got)
 	}
@@ -194,17 +195,17 @@ func TestARequestPipelinedBehindAnAnnouncedCloseIsNotHandled(t *testing.T) {
 
 func TestWhatNoHandlerSees(t *testing.T) {
 	t.Run("OPTIONS * is announced", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, app())
 		ctl.Drain()
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("OPTIONS", "*"))
 		client.ExpectClosed(client.Receive())
 	})
 	t.Run("a request that net/http refuses is not", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, app())
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send("GET / HTTP/1.1\r\n\r\n") // without Host
 		r := client.Receive()
 		if r.Status != http.StatusBadRequest {
@@ -218,21 +219,21 @@ func TestWhatNoHandlerSees(t *testing.T) {
 }
 
 func TestAHandlerThatAbortsCutsItsResponseAndLeavesNoCount(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
-			hello(w, nil)
+			servertest.Hello(w, nil)
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
-		}), over.opts...)
-		client := over.dial(t, s.address)
+		}), over.Opts...)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		r, err := client.TryReceive()
 		if err != nil || r.Truncated == nil || r.Body != "hello" {
 			t.Errorf("the client got %q, %v, %v; want a response cut off", r.Body, r.Truncated, err)
 		}
-		s.expectStats("nothing is open or in flight", func(s core.Stats) bool {
+		s.ExpectStats("nothing is open or in flight", func(s core.Stats) bool {
 			return s.InFlight == 0 && s.Open == 0 && s.Active == 0
 		})
 		if n := ctl.Stats().Exchanges; n != 1 {
@@ -242,17 +243,17 @@ func TestAHandlerThatAbortsCutsItsResponseAndLeavesNoCount(t *testing.T) {
 }
 
 func TestAnInformationalResponseCarriesNoConnectionField(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Link", "</style.css>; rel=preload")
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusProcessing)
-			hello(w, r)
-		}), over.opts...)
+			servertest.Hello(w, r)
+		}), over.Opts...)
 		for range 2 { // by the handler's word, and in a drain
-			client := over.dial(t, s.address)
+			client := over.Dial(t, s.Address)
 			r := client.Get("/")
 			if len(r.Informational) != 2 {
 				t.Errorf("%d informational responses came, want 2", len(r.Informational))
@@ -272,10 +273,10 @@ func TestAnInformationalResponseCarriesNoConnectionField(t *testing.T) {
 // does not read it must not make it.
 func TestTheEndOfAnExchangeDoesNotAskForTheBody(t *testing.T) {
 	t.Run("a client that expects 100 Continue is not told to go on", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		ctl.Drain()
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("POST", "/", "Expect: 100-continue", "Content-Length: 5"))
 		r := client.Receive()
 		if len(r.Informational) > 0 {
@@ -285,12 +286,12 @@ func TestTheEndOfAnExchangeDoesNotAskForTheBody(t *testing.T) {
 		client.ExpectClosed(r)
 	})
 	t.Run("a reader that the handler put there is not read", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			r.Body = unreadable{t}
 		}))
 		ctl.Drain()
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("POST", "/", "Content-Length: 5") + "12345")
 		client.ExpectClosed(client.Receive())
 	})
@@ -314,28 +315,28 @@ func TestEveryWayToWriteCommitsInTime(t *testing.T) {
 		{"nothing", func(http.ResponseWriter, *http.Request) {}, ""},
 		{"WriteHeader", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }, ""},
 		{"Write", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }, "hello"},
-		{"WriteString", hello, "hello"},
+		{"WriteString", servertest.Hello, "hello"},
 		{"ReadFrom", func(w http.ResponseWriter, _ *http.Request) {
 			w.(io.ReaderFrom).ReadFrom(strings.NewReader("hello"))
 		}, "hello"},
 		{"Flush", func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
-			hello(w, r)
+			servertest.Hello(w, r)
 		}, "hello"},
 		{"FlushError", func(w http.ResponseWriter, r *http.Request) {
 			http.NewResponseController(w).Flush()
-			hello(w, r)
+			servertest.Hello(w, r)
 		}, "hello"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			// The drain begins while the handler runs: too late for a
 			// middleware that decides before it.
 			s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				ctl.Drain()
 				c.handler(w, r)
 			}))
-			client := clienttest.Dial(t, s.address)
+			client := clienttest.Dial(t, s.Address)
 			r := client.Get("/")
 			if r.Body != c.body {
 				t.Errorf("the body is %q", r.Body)

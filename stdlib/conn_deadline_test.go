@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -54,8 +55,8 @@ func TestADeadlineThatIsClearedNoLongerHolds(t *testing.T) {
 }
 
 func TestADeadlineThatTheInnerListenerSetIsCleared(t *testing.T) {
-	inner := listen(t)
-	l := stdlib.Listener(impatient{inner}, newController(t))
+	inner := servertest.Listen(t)
+	l := stdlib.Listener(impatient{inner}, servertest.NewController(t))
 	client, err := net.Dial("tcp", inner.Addr().String())
 	if err != nil {
 		t.Fatal(err)

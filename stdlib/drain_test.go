@@ -12,6 +12,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -19,21 +20,21 @@ import (
 const far = 10 * time.Minute
 
 func TestTheDrainIsOverWhenTheLastConnectionHasGone(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.opts...)
-		s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.Opts...)
+		s := serve(t, servertest.NewController(t), servertest.Hello, opts...)
 		clients := make([]*clienttest.Conn, 3)
 		for i := range clients {
-			clients[i] = over.dial(t, s.address)
+			clients[i] = over.Dial(t, s.Address)
 			clients[i].ExpectKept(get(t, clients[i], "/"))
 		}
-		s.drain()
-		s.listenerIsClosed()
+		s.Drain()
+		s.ListenerIsClosed()
 		for _, c := range clients {
 			c.ExpectClosed(get(t, c, "/"))
 			c.Close()
 		}
-		report := s.mustEnd()
+		report := s.MustEnd()
 		if report.Duration <= 0 || report.Duration > clienttest.Patience {
 			t.Errorf("the drain took %v", report.Duration)
 		}
@@ -41,7 +42,7 @@ func TestTheDrainIsOverWhenTheLastConnectionHasGone(t *testing.T) {
 		if want := (stdlib.Report{Announced: 3, Served: 3}); !reflect.DeepEqual(report, want) {
 			t.Errorf("the report is %+v, want %+v", report, want)
 		}
-		stats := s.ctl.Stats()
+		stats := s.Controller.Stats()
 		if stats.Open != 0 || stats.Active != 0 || stats.Idle != 0 || stats.InFlight != 0 || stats.Exchanges != 6 ||
 			stats.Closes[core.ReasonDrain] != 3 || stats.Untracked != 0 || !stats.Draining {
 			t.Errorf("the statistics are %+v", stats)
@@ -50,9 +51,9 @@ func TestTheDrainIsOverWhenTheLastConnectionHasGone(t *testing.T) {
 }
 
 func TestWithoutAConnectionTheDrainIsOverAtOnce(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
-	s.drain()
-	report := s.mustEnd()
+	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	s.Drain()
+	report := s.MustEnd()
 	report.Duration = 0
 	if !reflect.DeepEqual(report, stdlib.Report{}) {
 		t.Errorf("the report is %+v", report)
@@ -62,8 +63,8 @@ func TestWithoutAConnectionTheDrainIsOverAtOnce(t *testing.T) {
 func TestAContextThatIsDoneAlreadyDrainsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	l, ctl := listen(t), newController(t)
-	if _, err := stdlib.Serve(ctx, newServer(nil), ctl, stdlib.On(l), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far)); err != nil {
+	l, ctl := servertest.Listen(t), servertest.NewController(t)
+	if _, err := stdlib.Serve(ctx, servertest.NewHTTP(nil), ctl, stdlib.On(l), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far)); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	if _, err := l.Accept(); err == nil || !ctl.Draining() {
@@ -74,37 +75,37 @@ func TestAContextThatIsDoneAlreadyDrainsAtOnce(t *testing.T) {
 // A cut request is not an answered one, though its handler may come to its end.
 func TestWhatWasCutIsNotCountedAsServed(t *testing.T) {
 	entered := make(chan struct{})
-	s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
-		hello(w, r)
+		servertest.Hello(w, r)
 	}), stdlib.DrainTimeout(50*time.Millisecond))
-	client := clienttest.Dial(t, s.address)
+	client := clienttest.Dial(t, s.Address)
 	client.Send(clienttest.Request("GET", "/"))
 	clienttest.Receive(t, "the request", entered)
-	s.drain()
-	if report, _ := s.wait(); report.Served != 0 || report.Announced != 0 || report.Forced != 1 {
+	s.Drain()
+	if report, _ := s.Wait(); report.Served != 0 || report.Announced != 0 || report.Forced != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 }
 
 func TestARequestUnderWayIsAnsweredAndAnnounced(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		entered, release := make(chan struct{}), make(chan struct{})
-		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(entered)
 			<-release
-			hello(w, r)
-		}), append([]stdlib.ServeOption{stdlib.IdleGrace(time.Millisecond)}, over.opts...)...)
-		client := over.dial(t, s.address)
+			servertest.Hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.IdleGrace(time.Millisecond)}, over.Opts...)...)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
-		s.drain()
-		s.listenerIsClosed()
+		s.Drain()
+		s.ListenerIsClosed()
 		close(release)
 		client.ExpectClosed(client.Receive())
 		client.Close()
-		if report := s.mustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 {
+		if report := s.MustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 {
 			t.Errorf("the report is %+v", report)
 		}
 	})
@@ -126,14 +127,14 @@ func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
-				opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.opts...)
-				s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
-				client := over.dial(t, s.address)
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.Opts...)
+				s := serve(t, servertest.NewController(t), servertest.Hello, opts...)
+				client := over.Dial(t, s.Address)
 				c.use(t, client)
-				s.areIdle(1)
-				s.drain()
-				report := s.mustEnd()
+				s.AreIdle(1)
+				s.Drain()
+				report := s.MustEnd()
 				if report.Duration < 50*time.Millisecond {
 					t.Errorf("the drain was over after %v, before the grace", report.Duration)
 				}
@@ -150,20 +151,20 @@ func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
 func TestAClientThatIsSlowWithItsHeaderIsNotIdle(t *testing.T) {
 	t.Parallel() // takes as long as the client does
 	const grace = time.Second
-	overEach(t, func(t *testing.T, over transport) {
-		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(grace), stdlib.DrainTimeout(far)}, over.opts...)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(grace), stdlib.DrainTimeout(far)}, over.Opts...)
 		for slow := false; !slow; {
-			s := serve(t, newController(t), http.HandlerFunc(hello), opts...)
-			client := over.dial(t, s.address)
+			s := serve(t, servertest.NewController(t), servertest.Hello, opts...)
+			client := over.Dial(t, s.Address)
 			get(t, client, "/")
-			s.drain()
-			s.listenerIsClosed()
+			s.Drain()
+			s.ListenerIsClosed()
 			if slow = sendSlowly(client, clienttest.Request("GET", "/"), grace); !slow {
 				continue // a machine that has better things to do
 			}
 			client.ExpectClosed(client.Receive())
 			client.Close()
-			if report := s.mustEnd(); report.Announced != 1 || report.ClosedIdle != 0 {
+			if report := s.MustEnd(); report.Announced != 1 || report.ClosedIdle != 0 {
 				t.Errorf("the report is %+v", report)
 			}
 		}
@@ -191,12 +192,12 @@ func sendSlowly(client *clienttest.Conn, request string, grace time.Duration) bo
 // A spread that has hardly begun keeps the connections that go on asking.
 func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
 	const spread, grace = 1_000_000 * time.Hour, time.Second
-	s := serve(t, newController(t, core.DrainSpread(spread)), http.HandlerFunc(hello),
+	s := serve(t, servertest.NewController(t, core.DrainSpread(spread)), servertest.Hello,
 		stdlib.IdleGrace(grace), stdlib.DrainTimeout(2*spread))
-	client := clienttest.Dial(t, s.address)
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
-	s.drain()
-	s.listenerIsClosed()
+	s.Drain()
+	s.ListenerIsClosed()
 	began, asked := time.Now(), time.Now()
 	for time.Since(began) < 2*grace {
 		sent := time.Now()
@@ -214,18 +215,18 @@ func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
 	if after := time.Since(asked); after < grace {
 		t.Errorf("it was closed %v after the last request", after)
 	}
-	if report := s.mustEnd(); report.ClosedIdle != 1 {
+	if report := s.MustEnd(); report.ClosedIdle != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 }
 
 func TestIdleGraceZeroWaitsUntilTheTimeout(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(0), stdlib.DrainTimeout(200*time.Millisecond))
-	client := clienttest.Dial(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.IdleGrace(0), stdlib.DrainTimeout(200*time.Millisecond))
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
-	s.areIdle(1)
-	s.drain()
-	report, err := s.wait()
+	s.AreIdle(1)
+	s.Drain()
+	report, err := s.Wait()
 	if !errors.Is(err, stdlib.ErrDrainTimeout) {
 		t.Errorf("Serve: %v", err)
 	}
@@ -236,38 +237,38 @@ func TestIdleGraceZeroWaitsUntilTheTimeout(t *testing.T) {
 }
 
 func TestAtTheTimeoutWhatIsUnderWayIsCut(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		entered, release := make(chan struct{}, 2), make(chan struct{})
 		defer close(release)
-		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/streaming" {
-				hello(w, r)
+				servertest.Hello(w, r)
 				http.NewResponseController(w).Flush()
 			}
 			if r.URL.Path != "/" {
 				entered <- struct{}{}
 				<-release
 			}
-			hello(w, r)
-		}), append([]stdlib.ServeOption{stdlib.DrainTimeout(300 * time.Millisecond)}, over.opts...)...)
-		idle, blocked, streaming := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+			servertest.Hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.DrainTimeout(300 * time.Millisecond)}, over.Opts...)...)
+		idle, blocked, streaming := over.Dial(t, s.Address), over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, idle, "/")
-		s.areIdle(3)
+		s.AreIdle(3)
 		blocked.Send(clienttest.Request("GET", "/blocked"))
 		streaming.Send(clienttest.Request("GET", "/streaming"))
 		for range 2 {
 			clienttest.Receive(t, "the request", entered)
 		}
-		s.drain()
+		s.Drain()
 		// The handlers do not return: nobody waits for them.
-		report, err := s.wait()
+		report, err := s.Wait()
 		if !errors.Is(err, stdlib.ErrDrainTimeout) {
 			t.Errorf("Serve: %v", err)
 		}
 		if report.Forced != 2 || report.ClosedIdle != 1 || report.Announced != 0 || report.Served != 0 {
 			t.Errorf("the report is %+v", report)
 		}
-		s.expectStats("nothing is open", func(s core.Stats) bool { return s.Open == 0 && s.Active == 0 })
+		s.ExpectStats("nothing is open", func(s core.Stats) bool { return s.Open == 0 && s.Active == 0 })
 		if r, err := blocked.TryReceive(); err == nil {
 			t.Errorf("the request that was cut has the response %+v", r)
 		}
@@ -280,66 +281,66 @@ func TestAtTheTimeoutWhatIsUnderWayIsCut(t *testing.T) {
 func TestForceContextForcesTheEnd(t *testing.T) {
 	t.Run("of a drain under way", func(t *testing.T) {
 		ctx, force := context.WithCancel(context.Background())
-		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
-		client := clienttest.Dial(t, s.address)
+		s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+		client := clienttest.Dial(t, s.Address)
 		get(t, client, "/")
-		s.areIdle(1)
-		s.drain()
-		s.listenerIsClosed()
+		s.AreIdle(1)
+		s.Drain()
+		s.ListenerIsClosed()
 		force()
-		if report, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
+		if report, err := s.Wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
 			t.Errorf("Serve: %v, %v", report, err)
 		}
 	})
 	t.Run("of one that has not begun", func(t *testing.T) {
 		ctx, force := context.WithCancel(context.Background())
-		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
-		client := clienttest.Dial(t, s.address)
+		s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.ForceContext(ctx), stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+		client := clienttest.Dial(t, s.Address)
 		get(t, client, "/")
-		s.areIdle(1)
+		s.AreIdle(1)
 		force()
-		if report, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
+		if report, err := s.Wait(); !errors.Is(err, stdlib.ErrDrainTimeout) || report.ClosedIdle != 1 {
 			t.Errorf("Serve: %v, %v", report, err)
 		}
-		if !s.ctl.Draining() {
+		if !s.Controller.Draining() {
 			t.Error("the drain flag is not up")
 		}
 	})
 	t.Run("of an empty server, which is no error", func(t *testing.T) {
 		ctx, force := context.WithCancel(context.Background())
-		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx))
-		get(t, clienttest.Dial(t, s.address), "/", "Connection: close")
-		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.ForceContext(ctx))
+		get(t, clienttest.Dial(t, s.Address), "/", "Connection: close")
+		s.ExpectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
 		force()
-		s.mustEnd()
+		s.MustEnd()
 	})
 	t.Run("in the lame duck", func(t *testing.T) {
 		ctx, force := context.WithCancel(context.Background())
-		s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.ForceContext(ctx), stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
-		get(t, clienttest.Dial(t, s.address), "/")
-		s.beginDrain()
+		s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.ForceContext(ctx), stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+		get(t, clienttest.Dial(t, s.Address), "/")
+		s.BeginDrain()
 		force()
-		if _, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
+		if _, err := s.Wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
 			t.Errorf("Serve: %v", err)
 		}
 	})
 }
 
 func TestTheLameDuckServesNewConnectionsAndAnnounces(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctx, force := context.WithCancel(context.Background())
 		mux := http.NewServeMux()
-		mux.HandleFunc("/", hello)
-		ctl := newController(t)
+		mux.HandleFunc("/", servertest.Hello)
+		ctl := servertest.NewController(t)
 		mux.Handle("/readyz", stdlib.Ready(ctl))
 		s := serve(t, ctl, mux, append([]stdlib.ServeOption{
 			stdlib.ForceContext(ctx), stdlib.LameDuck(far), stdlib.DrainTimeout(2 * far), stdlib.IdleGrace(time.Millisecond),
-		}, over.opts...)...)
-		idle := over.dial(t, s.address)
+		}, over.Opts...)...)
+		idle := over.Dial(t, s.Address)
 		get(t, idle, "/")
-		s.beginDrain()
+		s.BeginDrain()
 		for range 3 {
-			client := over.dial(t, s.address)
+			client := over.Dial(t, s.Address)
 			r := client.Get("/readyz")
 			if r.Status != http.StatusServiceUnavailable {
 				t.Errorf("readiness is %d", r.Status)
@@ -349,62 +350,62 @@ func TestTheLameDuckServesNewConnectionsAndAnnounces(t *testing.T) {
 		}
 		idle.ExpectClosed(get(t, idle, "/")) // the grace begins with the listener's close
 		idle.Close()
-		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		s.ExpectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
 		// It stays one without a connection too: the balancer sends new ones.
-		client := over.dial(t, s.address)
+		client := over.Dial(t, s.Address)
 		client.ExpectClosed(get(t, client, "/"))
 		client.Close()
 		force()
-		if report, err := s.wait(); err == nil && (report.Announced != 5 || report.Served != 5) {
+		if report, err := s.Wait(); err == nil && (report.Announced != 5 || report.Served != 5) {
 			t.Errorf("the report is %+v", report)
 		}
 	})
 }
 
 func TestTheListenerIsClosedAfterTheLameDuck(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.LameDuck(100*time.Millisecond), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
-	client := clienttest.Dial(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.LameDuck(100*time.Millisecond), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
-	s.drain()
-	s.listenerIsClosed()
+	s.Drain()
+	s.ListenerIsClosed()
 	client.ExpectClosed(get(t, client, "/"))
 	client.Close()
-	if report := s.mustEnd(); report.Duration < 100*time.Millisecond {
+	if report := s.MustEnd(); report.Duration < 100*time.Millisecond {
 		t.Errorf("the drain was over after %v, before the lame duck", report.Duration)
 	}
 }
 
 func TestResume(t *testing.T) {
 	t.Run("takes back a Drain while the server serves", func(t *testing.T) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello))
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello)
 		ctl.Drain()
-		announced := clienttest.Dial(t, s.address)
+		announced := clienttest.Dial(t, s.Address)
 		announced.ExpectClosed(get(t, announced, "/"))
 		if !ctl.Resume() {
 			t.Error("Resume refused")
 		}
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.ExpectKept(get(t, client, "/"))
 	})
 	t.Run("in the lame duck lowers the flag until the listener is closed", func(t *testing.T) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.LameDuck(500*time.Millisecond))
-		s.beginDrain()
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello, stdlib.LameDuck(500*time.Millisecond))
+		s.BeginDrain()
 		if !ctl.Resume() {
 			t.Error("Resume refused before the listener was closed")
 		}
-		s.listenerIsClosed()
+		s.ListenerIsClosed()
 		if !ctl.Draining() {
 			t.Error("the flag is down in a drain that goes on")
 		}
-		s.mustEnd()
+		s.MustEnd()
 	})
 	t.Run("is refused once the listener is closed", func(t *testing.T) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello))
-		s.drain()
-		s.mustEnd()
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello)
+		s.Drain()
+		s.MustEnd()
 		if ctl.Resume() {
 			t.Error("Resume says that the server goes on")
 		}
@@ -415,74 +416,74 @@ func TestResume(t *testing.T) {
 }
 
 func TestDrainAloneAnnouncesAndClosesNoListener(t *testing.T) {
-	ctl := newController(t)
-	s := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(time.Millisecond))
-	idle := clienttest.Dial(t, s.address)
+	ctl := servertest.NewController(t)
+	s := serve(t, ctl, servertest.Hello, stdlib.IdleGrace(time.Millisecond))
+	idle := clienttest.Dial(t, s.Address)
 	get(t, idle, "/")
 	ctl.Drain()
 	ctl.Drain()
 	for range 3 {
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.ExpectClosed(get(t, client, "/"))
 	}
 	select {
-	case <-s.done:
-		t.Errorf("Serve has returned: %v", s.err)
+	case <-s.Done:
+		t.Errorf("Serve has returned: %v", s.Err)
 	default:
 	}
 }
 
 func TestSeveralServersShareOneController(t *testing.T) {
-	ctl := newController(t)
-	first := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
-	second := serve(t, ctl, http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
-	one, two := clienttest.Dial(t, first.address), clienttest.Dial(t, second.address)
+	ctl := servertest.NewController(t)
+	first := serve(t, ctl, servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	second := serve(t, ctl, servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	one, two := clienttest.Dial(t, first.Address), clienttest.Dial(t, second.Address)
 	get(t, one, "/")
 	get(t, two, "/")
-	first.drain()
-	first.listenerIsClosed()
+	first.Drain()
+	first.ListenerIsClosed()
 	// The drain of one makes the other announce as well, and go on.
 	two.ExpectClosed(get(t, two, "/"))
 	two.Close()
-	another := clienttest.Dial(t, second.address)
+	another := clienttest.Dial(t, second.Address)
 	another.ExpectClosed(get(t, another, "/"))
 	another.Close()
 	one.ExpectClosed(get(t, one, "/"))
 	one.Close()
-	if report := first.mustEnd(); report.Announced != 1 || report.Served != 1 {
+	if report := first.MustEnd(); report.Announced != 1 || report.Served != 1 {
 		t.Errorf("the first server's report is %+v", report)
 	}
 	select {
-	case <-second.done:
-		t.Errorf("the second server has ended: %v", second.err)
+	case <-second.Done:
+		t.Errorf("the second server has ended: %v", second.Err)
 	default:
 	}
 	if ctl.Resume() {
 		t.Error("Resume, though one Serve has closed its listener")
 	}
-	second.drain()
-	second.mustEnd()
+	second.Drain()
+	second.MustEnd()
 }
 
 // As for cleartext and TLS on two ports.
 func TestOneServerOnTwoListeners(t *testing.T) {
-	ctl := newController(t)
-	srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
-	first := serveOn(t, listen(t), ctl, srv, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
-	second := serveOn(t, listen(t), ctl, srv, stdlib.IdleGrace(0), stdlib.DrainTimeout(far), stdlib.TLS("", ""))
-	one, two := clienttest.Dial(t, first.address), clienttest.DialTLS(t, second.address)
+	ctl := servertest.NewController(t)
+	srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
+	first := servertest.New(t, ctl, srv).Start(stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+	second := servertest.New(t, ctl, srv).Start(stdlib.IdleGrace(0), stdlib.DrainTimeout(far), stdlib.TLS("", ""))
+	one, two := clienttest.Dial(t, first.Address), clienttest.DialTLS(t, second.Address)
 	get(t, one, "/")
 	get(t, two, "/")
-	first.drain()
-	second.drain()
-	first.listenerIsClosed()
-	second.listenerIsClosed()
+	first.Drain()
+	second.Drain()
+	first.ListenerIsClosed()
+	second.ListenerIsClosed()
 	one.ExpectClosed(get(t, one, "/"))
 	two.ExpectClosed(get(t, two, "/"))
 	one.Close()
 	two.Close()
-	first.mustEnd()
-	second.mustEnd()
+	first.MustEnd()
+	second.MustEnd()
 }
 
 func TestTheReportIsOneReadableLine(t *testing.T) {
@@ -503,15 +504,15 @@ func TestTheReportIsOneReadableLine(t *testing.T) {
 func TestRegisterOnShutdownHooksRunAtTheEndOfTheDrain(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"of one that empties": far, "of one that is cut": 50 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
-			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 			ran := make(chan struct{})
 			srv.RegisterOnShutdown(func() { close(ran) })
-			s := serveOn(t, listen(t), ctl, srv, stdlib.IdleGrace(0), stdlib.DrainTimeout(timeout))
-			client := clienttest.Dial(t, s.address)
+			s := servertest.New(t, ctl, srv).Start(stdlib.IdleGrace(0), stdlib.DrainTimeout(timeout))
+			client := clienttest.Dial(t, s.Address)
 			get(t, client, "/")
-			s.drain()
-			s.listenerIsClosed()
+			s.Drain()
+			s.ListenerIsClosed()
 			if timeout == far {
 				select {
 				case <-ran:
@@ -521,7 +522,7 @@ func TestRegisterOnShutdownHooksRunAtTheEndOfTheDrain(t *testing.T) {
 				client.ExpectClosed(get(t, client, "/"))
 				client.Close()
 			}
-			s.wait()
+			s.Wait()
 			clienttest.Receive(t, "the hook", ran)
 		})
 	}

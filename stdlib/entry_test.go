@@ -21,7 +21,7 @@ import (
 func TestServeAloneIsAWholeDrain(t *testing.T) {
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctl := servertest.NewController(t)
-		s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(hello))).Start(over.Opts...)
+		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(over.Opts...)
 		one, two := over.Dial(t, s.Address), over.DialHTTP2(t, s.Address)
 		one.ExpectKept(one.Get("/"))
 		two.Get("/")
@@ -39,7 +39,7 @@ func TestServeAloneIsAWholeDrain(t *testing.T) {
 	})
 }
 
-var ofTheDefaultMux = sync.OnceFunc(func() { http.HandleFunc("/of-the-default-mux", hello) })
+var ofTheDefaultMux = sync.OnceFunc(func() { http.HandleFunc("/of-the-default-mux", servertest.Hello) })
 
 // Whatever the program does with the fields of the server, requests pass the
 // entry first.
@@ -48,10 +48,10 @@ func TestTheEntryIsThereHoweverTheServerIsMade(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, *http.Server, *core.Controller){
 		"a handler assigned after Track": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
 			track(t, srv, ctl)
-			srv.Handler = http.HandlerFunc(hello)
+			srv.Handler = servertest.Hello
 		},
 		"a handler put around it after Track": func(t *testing.T, srv *http.Server, ctl *core.Controller) {
-			srv.Handler = http.HandlerFunc(hello)
+			srv.Handler = servertest.Hello
 			track(t, srv, ctl)
 			inner := srv.Handler
 			srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(&plainWriter{w}, r) })
@@ -131,7 +131,7 @@ func TestOPTIONSForTheServerIsAnsweredAsNetHTTPDoes(t *testing.T) {
 		})
 	}
 	t.Run("by the handler where the server was configured so", func(t *testing.T) {
-		srv := servertest.NewHTTP(http.HandlerFunc(hello))
+		srv := servertest.NewHTTP(servertest.Hello)
 		srv.DisableGeneralOptionsHandler = true
 		s := servertest.New(t, servertest.NewController(t), srv).Start()
 		client := clienttest.Dial(t, s.Address)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -29,9 +30,9 @@ func TestFactNetHTTPClosesForNothingButAnExactClose(t *testing.T) {
 		{[]string{"keep-alive, close"}, false},
 		{[]string{"keep-alive", "close"}, false},
 	} {
-		client := clienttest.Dial(t, serveBare(t, cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := clienttest.Dial(t, serveBare(t, servertest.Cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Connection"] = slices.Clone(c.values)
-			hello(w, r)
+			servertest.Hello(w, r)
 		})))
 		if r := client.Get("/"); !slices.Equal(r.Connection, c.values) {
 			t.Errorf("%q arrives as %q", c.values, r.Connection)
@@ -45,10 +46,10 @@ func TestFactNetHTTPClosesForNothingButAnExactClose(t *testing.T) {
 }
 
 func TestFactHTTP2StripsConnectionFromAFinalResponseOnly(t *testing.T) {
-	client := clienttest.DialHTTP2(t, serveBare(t, overTLS, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	client := clienttest.DialHTTP2(t, serveBare(t, servertest.OverTLS, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusEarlyHints)
-		hello(w, r)
+		servertest.Hello(w, r)
 	})))
 	r := client.Get("/")
 	if r.Connection != nil {
@@ -61,11 +62,11 @@ func TestFactHTTP2StripsConnectionFromAFinalResponseOnly(t *testing.T) {
 }
 
 func TestFactTheOrderOfTheHooks(t *testing.T) {
-	run := func(t *testing.T, over transport, use func(address string), want ...string) {
+	run := func(t *testing.T, over servertest.Transport, use func(address string), want ...string) {
 		t.Helper()
 		var seen states
 		taken := make(chan net.Conn, 1)
-		srv := newServer(echoing{taken})
+		srv := servertest.NewHTTP(echoing{taken})
 		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 			seen.mu.Lock()
 			defer seen.mu.Unlock()
@@ -77,7 +78,7 @@ func TestFactTheOrderOfTheHooks(t *testing.T) {
 		clienttest.Eventually(t, "the hooks are called in order", seen.are(want...))
 	}
 	t.Run("HTTP/1", func(t *testing.T) {
-		run(t, cleartext, func(address string) {
+		run(t, servertest.Cleartext, func(address string) {
 			c := clienttest.Dial(t, address)
 			get(t, c, "/")
 			get(t, c, "/")
@@ -85,14 +86,14 @@ func TestFactTheOrderOfTheHooks(t *testing.T) {
 		}, "context", "new", "active", "idle", "active", "idle", "closed")
 	})
 	t.Run("a connection that is taken over is never closed", func(t *testing.T) {
-		run(t, cleartext, func(address string) {
+		run(t, servertest.Cleartext, func(address string) {
 			c := clienttest.Dial(t, address)
 			take(t, c)
 			c.Close()
 		}, "context", "new", "active", "hijacked")
 	})
 	t.Run("HTTP/2", func(t *testing.T) {
-		run(t, overTLS, func(address string) {
+		run(t, servertest.OverTLS, func(address string) {
 			c := clienttest.DialHTTP2(t, address)
 			c.Get("/")
 			c.ExpectOpen()
@@ -109,10 +110,10 @@ func TestFactShutdownAndKeepAlivesOffCloseIdleConnectionsWithoutAWord(t *testing
 		"SetKeepAlivesEnabled(false)": func(srv *http.Server) { srv.SetKeepAlivesEnabled(false) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := newServer(http.HandlerFunc(hello))
+			srv := servertest.NewHTTP(servertest.Hello)
 			var seen states
 			srv.ConnState = seen.hook
-			client := clienttest.Dial(t, startBare(t, srv, cleartext))
+			client := clienttest.Dial(t, startBare(t, srv, servertest.Cleartext))
 			client.ExpectKept(get(t, client, "/"))
 			clienttest.Eventually(t, "it is idle", seen.are("new", "active", "idle"))
 			end(srv)
@@ -122,7 +123,7 @@ func TestFactShutdownAndKeepAlivesOffCloseIdleConnectionsWithoutAWord(t *testing
 }
 
 func TestFactARequestThatWasReadAfterShutdownBeganIsDropped(t *testing.T) {
-	srv := newServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	srv := servertest.NewHTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("it was handled: go.dev/issue/75591 is fixed")
 	}))
 	srv.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -132,15 +133,15 @@ func TestFactARequestThatWasReadAfterShutdownBeganIsDropped(t *testing.T) {
 			srv.Shutdown(expired)
 		}
 	}
-	client := clienttest.Dial(t, startBare(t, srv, cleartext))
+	client := clienttest.Dial(t, startBare(t, srv, servertest.Cleartext))
 	client.Send(clienttest.Request("GET", "/"))
 	client.ExpectEnd()
 }
 
 func TestFactShutdownWaitsForNoHijackedConnection(t *testing.T) {
 	taken := make(chan net.Conn, 1)
-	srv := newServer(echoing{taken})
-	client := clienttest.Dial(t, startBare(t, srv, cleartext))
+	srv := servertest.NewHTTP(echoing{taken})
+	client := clienttest.Dial(t, startBare(t, srv, servertest.Cleartext))
 	take(t, client)
 	clienttest.Receive(t, "the hijack", taken)
 	if err := srv.Shutdown(t.Context()); err != nil {
@@ -158,29 +159,29 @@ func TestFactMaxBytesReaderCanNotCloseThroughAWrappedWriter(t *testing.T) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
 	post := clienttest.Request("POST", "/", "Content-Length: 5") + "12345"
-	bare := clienttest.Dial(t, serveBare(t, cleartext, tooLarge))
+	bare := clienttest.Dial(t, serveBare(t, servertest.Cleartext, tooLarge))
 	bare.Send(post)
 	bare.ExpectClosed(bare.Receive())
 
-	s := serve(t, newController(t), tooLarge)
-	wrapped := clienttest.Dial(t, s.address)
+	s := serve(t, servertest.NewController(t), tooLarge)
+	wrapped := clienttest.Dial(t, s.Address)
 	wrapped.Send(post)
 	wrapped.ExpectKept(wrapped.Receive())
 }
 
 func TestFactAHandlerIsGivenAnotherWriterThanItsTimeoutHandler(t *testing.T) {
 	var inner string
-	bare := clienttest.Dial(t, serveBare(t, cleartext, http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	bare := clienttest.Dial(t, serveBare(t, servertest.Cleartext, http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner = interfacesOf(w)
-		hello(w, r)
+		servertest.Hello(w, r)
 	}), clienttest.Patience, "")))
 	get(t, bare, "/")
 	if inner != "[Pusher]" {
 		t.Errorf("below http.TimeoutHandler the writer has %s", inner)
 	}
-	ctl := newController(t)
-	s := serveOn(t, listen(t), ctl, newServer(http.TimeoutHandler(stdlib.Middleware(ctl)(http.HandlerFunc(tellInterfaces)), clienttest.Patience, "")))
-	if got := clienttest.Dial(t, s.address).Get("/").Body; got != inner {
+	ctl := servertest.NewController(t)
+	s := servertest.New(t, ctl, servertest.NewHTTP(http.TimeoutHandler(stdlib.Middleware(ctl)(http.HandlerFunc(tellInterfaces)), clienttest.Patience, ""))).Start()
+	if got := clienttest.Dial(t, s.Address).Get("/").Body; got != inner {
 		t.Errorf("with us it has %s", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -22,7 +23,7 @@ type echoing struct{ taken chan net.Conn }
 
 func (e echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/take" {
-		hello(w, r)
+		servertest.Hello(w, r)
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -60,35 +61,35 @@ func echo(t *testing.T, c *clienttest.Conn) {
 }
 
 func TestAHijackedConnectionIsCountedAndWaitedFor(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler := echoing{make(chan net.Conn, 1)}
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, handler, append([]stdlib.ServeOption{
 			stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far),
-		}, over.opts...)...)
-		before, during := over.dial(t, s.address), over.dial(t, s.address)
+		}, over.Opts...)...)
+		before, during := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, before, "/")
 		take(t, before)
 		clienttest.Receive(t, "the hijack", handler.taken)
-		s.expectStats("one is hijacked and not in flight", func(s core.Stats) bool {
+		s.ExpectStats("one is hijacked and not in flight", func(s core.Stats) bool {
 			return s.Hijacked == 1 && s.Active == 0 && s.InFlight == 0
 		})
 		get(t, during, "/")
-		s.drain()
-		s.listenerIsClosed()
+		s.Drain()
+		s.ListenerIsClosed()
 		take(t, during)
 		clienttest.Receive(t, "the hijack", handler.taken)
-		s.expectStats("both are hijacked", func(s core.Stats) bool { return s.Hijacked == 2 && s.Open == 0 })
+		s.ExpectStats("both are hijacked", func(s core.Stats) bool { return s.Hijacked == 2 && s.Open == 0 })
 		for _, c := range []*clienttest.Conn{before, during} {
 			echo(t, c)
 			select {
-			case <-s.done:
+			case <-s.Done:
 				t.Error("Serve did not wait for a connection that was taken over")
 			default:
 			}
 			c.Close()
 		}
-		report := s.mustEnd()
+		report := s.MustEnd()
 		if report.Hijacked != 2 || report.Served != 0 || report.Announced != 0 || report.Forced != 0 || report.ClosedIdle != 0 {
 			t.Errorf("the report is %+v", report)
 		}
@@ -100,7 +101,7 @@ func TestAHijackedConnectionIsCountedAndWaitedFor(t *testing.T) {
 
 func TestAHandlerThatLeavesItsHijackedConnectionToOthersHasServedNothing(t *testing.T) {
 	handed := make(chan net.Conn, 1)
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -109,26 +110,26 @@ func TestAHandlerThatLeavesItsHijackedConnectionToOthersHasServedNothing(t *test
 		}
 		handed <- conn
 	}), stdlib.LameDuck(100*time.Millisecond), stdlib.DrainTimeout(far))
-	s.beginDrain()
-	clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+	s.BeginDrain()
+	clienttest.Dial(t, s.Address).Send(clienttest.Request("GET", "/"))
 	conn := clienttest.Receive(t, "the hijack", handed)
-	s.expectStats("it is in nobody's hands", func(s core.Stats) bool { return s.Hijacked == 1 && s.InFlight == 0 })
-	s.listenerIsClosed()
+	s.ExpectStats("it is in nobody's hands", func(s core.Stats) bool { return s.Hijacked == 1 && s.InFlight == 0 })
+	s.ListenerIsClosed()
 	conn.Close()
-	if report := s.mustEnd(); report.Hijacked != 1 || report.Served != 0 {
+	if report := s.MustEnd(); report.Hijacked != 1 || report.Served != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 }
 
 func TestAHijackedConnectionIsCutAtTheTimeout(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler := echoing{make(chan net.Conn, 1)}
-		s := serve(t, newController(t), handler, append([]stdlib.ServeOption{stdlib.DrainTimeout(100 * time.Millisecond)}, over.opts...)...)
-		client := over.dial(t, s.address)
+		s := serve(t, servertest.NewController(t), handler, append([]stdlib.ServeOption{stdlib.DrainTimeout(100 * time.Millisecond)}, over.Opts...)...)
+		client := over.Dial(t, s.Address)
 		take(t, client)
 		clienttest.Receive(t, "the hijack", handler.taken)
-		s.drain()
-		report, err := s.wait()
+		s.Drain()
+		report, err := s.Wait()
 		if !errors.Is(err, stdlib.ErrDrainTimeout) || report.Hijacked != 1 || report.Forced != 1 {
 			t.Errorf("Serve: %+v, %v", report, err)
 		}
@@ -139,11 +140,11 @@ func TestAHijackedConnectionIsCutAtTheTimeout(t *testing.T) {
 // An announced connection's Close goes on reading, which whoever took it over
 // does not expect.
 func TestClosingAHijackedConnectionIsAPlainClose(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler := echoing{make(chan net.Conn, 1)}
-		ctl := newController(t)
-		s := serve(t, ctl, handler, over.opts...)
-		client := over.dial(t, s.address)
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, handler, over.Opts...)
+		client := over.Dial(t, s.Address)
 		get(t, client, "/")
 		ctl.Drain()
 		take(t, client)
@@ -152,8 +153,8 @@ func TestClosingAHijackedConnectionIsAPlainClose(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 		// The client has closed nothing yet.
-		s.expectStats("it is gone", func(s core.Stats) bool { return s.Hijacked == 0 && s.Open == 0 })
-		if err := conn.Close(); err == nil && over.name == cleartext.name {
+		s.ExpectStats("it is gone", func(s core.Stats) bool { return s.Hijacked == 0 && s.Open == 0 })
+		if err := conn.Close(); err == nil && over.Name == servertest.Cleartext.Name {
 			t.Error("a second Close says nothing")
 		}
 	})
@@ -161,8 +162,8 @@ func TestClosingAHijackedConnectionIsAPlainClose(t *testing.T) {
 
 func TestAHijackHasTheConnectionOfTheListener(t *testing.T) {
 	handler := echoing{make(chan net.Conn, 1)}
-	s := serve(t, newController(t), handler)
-	take(t, clienttest.Dial(t, s.address))
+	s := serve(t, servertest.NewController(t), handler)
+	take(t, clienttest.Dial(t, s.Address))
 	conn := clienttest.Receive(t, "the hijack", handler.taken)
 	if _, ok := conn.(interface{ CloseWrite() error }); !ok {
 		t.Errorf("%T has no CloseWrite", conn)
@@ -179,24 +180,24 @@ func TestThroughAReverseProxy(t *testing.T) {
 	backendApp.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
-		hello(w, r)
+		servertest.Hello(w, r)
 	})
 	backendApp.HandleFunc("/cut", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1000")
-		hello(w, r)
+		servertest.Hello(w, r)
 	})
 	taken := make(chan net.Conn, 1)
 	backendApp.Handle("/take", echoing{taken})
-	backend := &url.URL{Scheme: "http", Host: serveBare(t, cleartext, backendApp)}
+	backend := &url.URL{Scheme: "http", Host: serveBare(t, servertest.Cleartext, backendApp)}
 
-	start := func(t *testing.T) (*core.Controller, *clienttest.Conn, *running) {
+	start := func(t *testing.T) (*core.Controller, *clienttest.Conn, *servertest.Server) {
 		proxy := &httputil.ReverseProxy{
 			Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(backend) },
-			ErrorLog: newServer(nil).ErrorLog,
+			ErrorLog: servertest.NewHTTP(nil).ErrorLog,
 		}
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, proxy)
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.ExpectKept(get(t, client, "/"))
 		ctl.Drain()
 		return ctl, client, s
@@ -214,9 +215,9 @@ func TestThroughAReverseProxy(t *testing.T) {
 		take(t, client)
 		clienttest.Receive(t, "the hijack", taken)
 		echo(t, client)
-		s.expectStats("one is hijacked", func(s core.Stats) bool { return s.Hijacked == 1 })
+		s.ExpectStats("one is hijacked", func(s core.Stats) bool { return s.Hijacked == 1 })
 		client.Close()
-		s.expectStats("none is", func(s core.Stats) bool { return s.Hijacked == 0 && s.InFlight == 0 })
+		s.ExpectStats("none is", func(s core.Stats) bool { return s.Hijacked == 0 && s.InFlight == 0 })
 	})
 	t.Run("its abort is not swallowed", func(t *testing.T) {
 		_, client, s := start(t)
@@ -225,6 +226,6 @@ func TestThroughAReverseProxy(t *testing.T) {
 		if err == nil && r.Truncated == nil {
 			t.Errorf("a response that the backend cut looks whole: %+v", r)
 		}
-		s.expectStats("nothing is left", func(s core.Stats) bool { return s.InFlight == 0 && s.Active == 0 })
+		s.ExpectStats("nothing is left", func(s core.Stats) bool { return s.InFlight == 0 && s.Active == 0 })
 	})
 }

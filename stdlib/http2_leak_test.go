@@ -13,6 +13,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -22,7 +23,7 @@ func TestOverHTTP2DrainsLeaveNothingBehind(t *testing.T) {
 		drains = 100
 	}
 	overEachHTTP2Server(t, func(t *testing.T, secure bool, opts ...stdlib.ServeOption) {
-		listen(t).Close() // a process's first socket brings the poller's descriptors
+		servertest.Listen(t).Close() // a process's first socket brings the poller's descriptors
 		goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 		for drained := 0; drained < drains; {
 			var together []*drainedHTTP2 // a drain mostly waits
@@ -71,12 +72,12 @@ func startHTTP2(t *testing.T, secure, forced bool, opts ...stdlib.ServeOption) *
 	if forced {
 		timeout = 20 * time.Millisecond
 	}
-	l, ctl := listen(t), newController(t, core.OnAge(far))
+	l, ctl := servertest.Listen(t), servertest.NewController(t, core.OnAge(far))
 	opts = append([]stdlib.ServeOption{stdlib.On(l), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout)}, opts...)
 	ctx, drain := context.WithCancel(context.Background())
 	d := &drainedHTTP2{t: t, ctl: ctl, forced: forced, drain: drain, done: make(chan error, 1)}
 	go func() {
-		_, err := stdlib.Serve(ctx, newHTTP2Server(stdlib.Middleware(ctl)(mux)), ctl, opts...)
+		_, err := stdlib.Serve(ctx, servertest.NewHTTP2(stdlib.Middleware(ctl)(mux)), ctl, opts...)
 		d.done <- err
 	}()
 

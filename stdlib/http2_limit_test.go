@@ -16,25 +16,16 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 // overEachHTTP2Server runs a test with a server, not yet served, and the way to
-// serve it: over TLS and in cleartext.
+// serve it: over TLS and in servertest.Cleartext.
 func overEachHTTP2Server(t *testing.T, test func(t *testing.T, secure bool, opts ...stdlib.ServeOption)) {
 	t.Helper()
-	t.Run("TLS", func(t *testing.T) { test(t, true, overTLS.opts...) })
+	t.Run("TLS", func(t *testing.T) { test(t, true, servertest.OverTLS.Opts...) })
 	t.Run("cleartext", func(t *testing.T) { test(t, false) })
-}
-
-// newHTTP2Server is newServer for what overEachHTTP2Server serves.
-func newHTTP2Server(handler http.Handler) *http.Server {
-	srv := newServer(handler)
-	srv.Protocols = new(http.Protocols)
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	srv.Protocols.SetUnencryptedHTTP2(true)
-	return srv
 }
 
 // http2Transport is Go's own client, which speaks nothing but HTTP/2.
@@ -137,11 +128,11 @@ func TestOverHTTP2NoPostIsLostWhenConnectionsReachTheirRequestCount(t *testing.T
 		requests = 10_000
 	}
 	overEachHTTP2Server(t, func(t *testing.T, secure bool, opts ...stdlib.ServeOption) {
-		ctl := newController(t, core.OnRequestCount(limit), core.Budget(math.Inf(1), 1))
+		ctl := servertest.NewController(t, core.OnRequestCount(limit), core.Budget(math.Inf(1), 1))
 		var seen ended
-		srv := newHTTP2Server(stdlib.Middleware(ctl)(http.HandlerFunc(seen.echo)))
+		srv := servertest.NewHTTP2(stdlib.Middleware(ctl)(http.HandlerFunc(seen.echo)))
 		seen.install(srv)
-		s := serveOn(t, listen(t), ctl, srv, opts...)
+		s := servertest.New(t, ctl, srv).Start(opts...)
 		client := http2Transport(secure)
 		defer client.CloseIdleConnections()
 
@@ -150,7 +141,7 @@ func TestOverHTTP2NoPostIsLostWhenConnectionsReachTheirRequestCount(t *testing.T
 		for range streams {
 			clients.Go(func() {
 				for begun.Add(1) <= int64(requests) {
-					switch sent, err := post(client, targetURL(secure, s.address)); {
+					switch sent, err := post(client, targetURL(secure, s.Address)); {
 					case err == nil:
 						answered.Add(1)
 					case sent:
@@ -169,7 +160,7 @@ func TestOverHTTP2NoPostIsLostWhenConnectionsReachTheirRequestCount(t *testing.T
 		if int64(seen.served) != answered.Load() {
 			t.Errorf("the server served %d requests, and %d were answered", seen.served, answered.Load())
 		}
-		s.expectStats("as many connections have ended as were announced", func(s core.Stats) bool {
+		s.ExpectStats("as many connections have ended as were announced", func(s core.Stats) bool {
 			return int(s.Closes[core.ReasonRequests]) == seen.total() && s.InFlight == 0
 		})
 		// A connection serves its limit and what crosses the announcement.

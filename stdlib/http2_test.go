@@ -8,29 +8,30 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 // serveHTTP2 is serve, and a client that has connected.
-type serveHTTP2 func(*core.Controller, http.Handler, ...stdlib.ServeOption) (*running, *clienttest.HTTP2)
+type serveHTTP2 func(*core.Controller, http.Handler, ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2)
 
-// overEachHTTP2 runs a test over TLS and in cleartext.
+// overEachHTTP2 runs a test over TLS and in servertest.Cleartext.
 func overEachHTTP2(t *testing.T, test func(*testing.T, serveHTTP2)) {
 	t.Helper()
 	t.Run("TLS", func(t *testing.T) {
-		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*running, *clienttest.HTTP2) {
-			s := serve(t, ctl, handler, append(opts, overTLS.opts...)...)
-			return s, clienttest.DialHTTP2(t, s.address)
+		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2) {
+			s := serve(t, ctl, handler, append(opts, servertest.OverTLS.Opts...)...)
+			return s, clienttest.DialHTTP2(t, s.Address)
 		})
 	})
 	t.Run("cleartext", func(t *testing.T) {
-		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*running, *clienttest.HTTP2) {
-			srv := newServer(stdlib.Middleware(ctl)(handler))
+		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2) {
+			srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
 			srv.Protocols = new(http.Protocols)
 			srv.Protocols.SetHTTP1(true)
 			srv.Protocols.SetUnencryptedHTTP2(true)
-			s := serveOn(t, listen(t), ctl, srv, opts...)
-			return s, clienttest.DialUnencryptedHTTP2(t, s.address)
+			s := servertest.New(t, ctl, srv).Start(opts...)
+			return s, clienttest.DialUnencryptedHTTP2(t, s.Address)
 		})
 	})
 }
@@ -39,7 +40,7 @@ func TestOverHTTP2EveryReasonIsAGoAway(t *testing.T) {
 	for _, c := range everyReason {
 		t.Run(string(c.reason), func(t *testing.T) {
 			overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-				ctl := newController(t, c.opts...)
+				ctl := servertest.NewController(t, c.opts...)
 				_, client := serve(ctl, app())
 				client.ExpectOpen()
 				if c.before != nil {
@@ -58,7 +59,7 @@ func TestOverHTTP2EveryReasonIsAGoAway(t *testing.T) {
 
 func TestOverHTTP2WithoutAReasonTheConnectionIsKept(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-		ctl := newController(t, core.OnAge(time.Hour), core.OnRequestCount(1000), core.OnRoutes("/login"))
+		ctl := servertest.NewController(t, core.OnAge(time.Hour), core.OnRequestCount(1000), core.OnRoutes("/login"))
 		_, client := serve(ctl, app())
 		for range 3 {
 			client.Get("/")
@@ -73,14 +74,14 @@ func TestOverHTTP2WithoutAReasonTheConnectionIsKept(t *testing.T) {
 func TestOverHTTP2NoConnectionFieldIsSent(t *testing.T) {
 	for _, value := range []string{"close", "Close", "keep-alive, close", "keep-alive"} {
 		t.Run(value, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Connection", value)
 				w.Header().Set("Link", "</style.css>; rel=preload")
 				w.WriteHeader(http.StatusEarlyHints)
-				hello(w, r)
-			}), overTLS.opts...)
-			client := clienttest.DialHTTP2(t, s.address)
+				servertest.Hello(w, r)
+			}), servertest.OverTLS.Opts...)
+			client := clienttest.DialHTTP2(t, s.Address)
 			ctl.Drain()
 			r := client.Get("/")
 			if len(r.Informational) != 1 {
@@ -99,12 +100,12 @@ func TestOverHTTP2NoConnectionFieldIsSent(t *testing.T) {
 
 func TestOverHTTP2AHandlersOwnSpellingOfCloseIsAGoAway(t *testing.T) {
 	for _, values := range [][]string{{"close"}, {"Close"}, {"close, X-Hop"}, {"keep-alive", "close"}} {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Connection"] = slices.Clone(values)
-			hello(w, r)
-		}), overTLS.opts...)
-		client := clienttest.DialHTTP2(t, s.address)
+			servertest.Hello(w, r)
+		}), servertest.OverTLS.Opts...)
+		client := clienttest.DialHTTP2(t, s.Address)
 		client.Get("/")
 		client.ExpectGoAway()
 		client.Close()
@@ -115,19 +116,19 @@ func TestOverHTTP2AHandlersOwnSpellingOfCloseIsAGoAway(t *testing.T) {
 func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
 		entered, release := make(chan struct{}, 3), make(chan struct{})
-		ctl := newController(t, core.OnRoutes("/login"))
+		ctl := servertest.NewController(t, core.OnRoutes("/login"))
 		s, client := serve(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				entered <- struct{}{}
 				<-release
 			}
-			hello(w, r)
+			servertest.Hello(w, r)
 		}))
 		slow := []uint32{client.Start("/slow"), client.Start("/slow"), client.Start("/slow")}
 		for range slow {
 			clienttest.Receive(t, "a request", entered)
 		}
-		s.expectStats("three are in flight on one connection", func(s core.Stats) bool {
+		s.ExpectStats("three are in flight on one connection", func(s core.Stats) bool {
 			return s.InFlight == 3 && s.Open == 1 && s.Active == 1
 		})
 		client.Get("/login")
@@ -140,7 +141,7 @@ func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
 		client.ExpectGoAway()
 		expectOneClose(t, ctl, core.ReasonRoute) // one connection, however many responses
 		client.Close()
-		s.expectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.InFlight == 0 && s.Active == 0 })
+		s.ExpectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.InFlight == 0 && s.Active == 0 })
 	})
 }
 
@@ -148,9 +149,9 @@ func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
 // end fails a request that it has not sent.
 func TestOverHTTP2WhoComesInADrainIsToldWithTheFirstResponse(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		ctl.Drain() // the listener stays open, as in the lame duck
-		_, client := serve(ctl, http.HandlerFunc(hello))
+		_, client := serve(ctl, servertest.Hello)
 		client.ExpectOpen()
 		if r := client.Get("/"); r.Body != "hello" {
 			t.Errorf("the response is %+v", r)
@@ -162,17 +163,17 @@ func TestOverHTTP2WhoComesInADrainIsToldWithTheFirstResponse(t *testing.T) {
 
 func TestOverHTTP2TheDrainEndsWithTheConnections(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-		s, client := serve(newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+		s, client := serve(servertest.NewController(t), servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 		client.Get("/")
 		client.ExpectOpen()
-		s.drain()
-		s.listenerIsClosed()
+		s.Drain()
+		s.ListenerIsClosed()
 		if r := client.Get("/"); r.Body != "hello" {
 			t.Errorf("the response is %+v", r)
 		}
 		client.ExpectEnd()
 		client.Close()
-		if report := s.mustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 || report.Forced != 0 {
+		if report := s.MustEnd(); report.Announced != 1 || report.Served != 1 || report.ClosedIdle != 0 || report.Forced != 0 {
 			t.Errorf("the report is %+v", report)
 		}
 	})
@@ -180,18 +181,18 @@ func TestOverHTTP2TheDrainEndsWithTheConnections(t *testing.T) {
 
 func TestOverHTTP2AnIdleConnectionIsClosedAfterTheGrace(t *testing.T) {
 	overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-		s, client := serve(newController(t), http.HandlerFunc(hello), stdlib.IdleGrace(50*time.Millisecond), stdlib.DrainTimeout(far))
+		s, client := serve(servertest.NewController(t), servertest.Hello, stdlib.IdleGrace(50*time.Millisecond), stdlib.DrainTimeout(far))
 		client.Get("/")
 		client.ExpectOpen()
-		s.expectStats("it is idle", func(s core.Stats) bool { return s.Idle == 1 })
-		s.drain()
+		s.ExpectStats("it is idle", func(s core.Stats) bool { return s.Idle == 1 })
+		s.Drain()
 		for {
 			if err := client.Step(); err != nil {
 				break
 			}
 		}
 		client.Close()
-		if report := s.mustEnd(); report.Forced != 0 || report.Announced+report.ClosedIdle != 1 {
+		if report := s.MustEnd(); report.Forced != 0 || report.Announced+report.ClosedIdle != 1 {
 			t.Errorf("the report is %+v", report)
 		}
 	})
@@ -201,16 +202,16 @@ func TestOverHTTP2AnIdleConnectionIsClosedAfterTheGrace(t *testing.T) {
 // spread has come.
 func TestOverHTTP2AnIdleConnectionIsToldInASpreadDrain(t *testing.T) {
 	const connections, spread = 20, 200 * time.Millisecond
-	ctl := newController(t, core.DrainSpread(spread))
-	s := serve(t, ctl, http.HandlerFunc(hello), append(overTLS.opts, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))...)
+	ctl := servertest.NewController(t, core.DrainSpread(spread))
+	s := serve(t, ctl, servertest.Hello, append(servertest.OverTLS.Opts, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))...)
 	clients := make([]*clienttest.HTTP2, connections)
 	for i := range clients {
-		clients[i] = clienttest.DialHTTP2(t, s.address)
+		clients[i] = clienttest.DialHTTP2(t, s.Address)
 		clients[i].Get("/")
 	}
-	s.areIdle(connections)
+	s.AreIdle(connections)
 	began := time.Now()
-	s.drain()
+	s.Drain()
 	for _, c := range clients {
 		c.ExpectGoAway()
 		c.Close()
@@ -218,21 +219,21 @@ func TestOverHTTP2AnIdleConnectionIsToldInASpreadDrain(t *testing.T) {
 	if took := time.Since(began); took < spread*8/10 {
 		t.Errorf("all were told within %v", took)
 	}
-	if report := s.mustEnd(); report.Announced != connections || report.ClosedIdle != 0 || report.Forced != 0 {
+	if report := s.MustEnd(); report.Announced != connections || report.ClosedIdle != 0 || report.Forced != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 }
 
 func TestOverHTTP2AnAbortResetsTheStreamAndNotTheConnection(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/abort" {
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
-		hello(w, r)
-	}), overTLS.opts...)
-	client := clienttest.DialHTTP2(t, s.address)
+		servertest.Hello(w, r)
+	}), servertest.OverTLS.Opts...)
+	client := clienttest.DialHTTP2(t, s.Address)
 	if r := client.Finish(client.Start("/abort")); r.Truncated == nil {
 		t.Errorf("the response that was aborted is whole: %+v", r)
 	}
@@ -240,19 +241,19 @@ func TestOverHTTP2AnAbortResetsTheStreamAndNotTheConnection(t *testing.T) {
 		t.Errorf("the next response is %+v", r)
 	}
 	client.ExpectOpen()
-	s.expectStats("nothing is in flight", func(s core.Stats) bool { return s.InFlight == 0 && s.Exchanges == 2 })
+	s.ExpectStats("nothing is in flight", func(s core.Stats) bool { return s.InFlight == 0 && s.Exchanges == 2 })
 }
 
 // RFC 9113 §6.8: the first GOAWAY accepts every stream, the second one, after a
 // round trip, names the last. net/http alone sends only the second one.
 func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
-	for name, end := range map[string]func(*running, *clienttest.HTTP2){
-		"of an idle connection in a drain": func(s *running, _ *clienttest.HTTP2) { s.drain() },
-		"of one connection's own close":    func(_ *running, c *clienttest.HTTP2) { c.Get("/login") },
+	for name, end := range map[string]func(*servertest.Server, *clienttest.HTTP2){
+		"of an idle connection in a drain": func(s *servertest.Server, _ *clienttest.HTTP2) { s.Drain() },
+		"of one connection's own close":    func(_ *servertest.Server, c *clienttest.HTTP2) { c.Get("/login") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
-				s, client := serve(newController(t, core.OnRoutes("/login")), http.HandlerFunc(hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+				s, client := serve(servertest.NewController(t, core.OnRoutes("/login")), servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 				client.Get("/")
 				client.ExpectOpen()
 				end(s, client)
@@ -265,8 +266,8 @@ func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
 				if last := client.LastStreams; len(last) != 2 || last[0] != 1<<31-1 || last[1] >= last[0] || last[1] == 0 {
 					t.Errorf("the GOAWAYs name the streams %v", last)
 				}
-				s.drain()
-				if report := s.mustEnd(); report.ClosedIdle != 0 || report.Forced != 0 {
+				s.Drain()
+				if report := s.MustEnd(); report.ClosedIdle != 0 || report.Forced != 0 {
 					t.Errorf("the report is %+v", report)
 				}
 			})
@@ -275,11 +276,11 @@ func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
 }
 
 func TestOverHTTP2AStreamAfterTheAcknowledgedGoAwayIsCounted(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))...)
-	client := clienttest.DialHTTP2(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, append(servertest.OverTLS.Opts, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))...)
+	client := clienttest.DialHTTP2(t, s.Address)
 	client.Get("/")
 	client.ExpectOpen()
-	s.drain()
+	s.Drain()
 	for len(client.LastStreams) < 2 {
 		if err := client.Step(); err != nil {
 			t.Fatal(err)
@@ -288,7 +289,7 @@ func TestOverHTTP2AStreamAfterTheAcknowledgedGoAwayIsCounted(t *testing.T) {
 	client.Start("/ignorant")
 	client.ExpectEnd()
 	client.Close()
-	if report := s.mustEnd(); report.InputAfterAnnounce != 1 {
+	if report := s.MustEnd(); report.InputAfterAnnounce != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 }

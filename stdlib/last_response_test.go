@@ -13,6 +13,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 const (
@@ -60,10 +61,10 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 		tries = 20
 	}
 	var clients sync.WaitGroup
-	truncated := func(over transport, address string) *atomic.Int64 {
+	truncated := func(over servertest.Transport, address string) *atomic.Int64 {
 		n := new(atomic.Int64)
 		for range tries {
-			client := over.dial(t, address)
+			client := over.Dial(t, address)
 			clients.Go(func() {
 				if !readSlowly(client) {
 					n.Add(1)
@@ -72,22 +73,22 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 		}
 		return n
 	}
-	for _, over := range transports {
-		ctl := newController(t)
+	for _, over := range []servertest.Transport{servertest.Cleartext, servertest.OverTLS} {
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, large(func(_ http.ResponseWriter, r *http.Request) {
 			core.CloseAfter(r.Context(), core.ReasonHandler)
-		}), over.opts...)
+		}), over.Opts...)
 		bare := serveBare(t, over, large(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
 		}))
-		ours, theirs := truncated(over, s.address), truncated(over, bare)
+		ours, theirs := truncated(over, s.Address), truncated(over, bare)
 		clients.Wait()
-		t.Logf("%s: of %d responses %d were cut off; with a bare Connection: close %d", over.name, tries, ours.Load(), theirs.Load())
+		t.Logf("%s: of %d responses %d were cut off; with a bare Connection: close %d", over.Name, tries, ours.Load(), theirs.Load())
 		if ours.Load() > 0 {
-			t.Errorf("%s: %d responses were cut off", over.name, ours.Load())
+			t.Errorf("%s: %d responses were cut off", over.Name, ours.Load())
 		}
 		if theirs.Load() == 0 {
-			t.Errorf("%s: a bare Connection: close cuts off nothing: this client does not show what the listener is for", over.name)
+			t.Errorf("%s: a bare Connection: close cuts off nothing: this client does not show what the listener is for", over.Name)
 		}
 	}
 }
@@ -95,8 +96,8 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 // http.MaxBytesReader can not close the connection through a wrapped writer
 // (go.dev/issue/73754); OnStatus does.
 func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t, core.OnStatus(http.StatusRequestEntityTooLarge))
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t, core.OnStatus(http.StatusRequestEntityTooLarge))
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, 1000)
 			_, err := io.Copy(io.Discard, r.Body)
@@ -104,8 +105,8 @@ func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
 				t.Errorf("reading the body: %v", err)
 			}
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
-		}), over.opts...)
-		client := over.dial(t, s.address)
+		}), over.Opts...)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("POST", "/", fmt.Sprint("Content-Length: ", largeSize)))
 		chunk := strings.Repeat("x", largeSize/64)
 		for range 64 {
@@ -117,7 +118,7 @@ func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
 		}
 		client.ExpectClosed(r)
 		client.Close()
-		s.expectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
+		s.ExpectStats("no connection", func(s core.Stats) bool { return s.Open == 0 })
 		if n := ctl.Stats().InputAfterAnnounce; n != 0 {
 			t.Errorf("the body counts as input after the announcement")
 		}
@@ -125,14 +126,14 @@ func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
 }
 
 func TestInputAfterTheAnnouncementIsCounted(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello), over.opts...)
-		polite, impolite, posting := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello, over.Opts...)
+		polite, impolite, posting := over.Dial(t, s.Address), over.Dial(t, s.Address), over.Dial(t, s.Address)
 		for _, c := range []*clienttest.Conn{polite, impolite, posting} {
 			get(t, c, "/")
 		}
-		s.beginDrain()
+		s.BeginDrain()
 		polite.ExpectClosed(get(t, polite, "/"))
 		polite.Close()
 		impolite.ExpectClosed(get(t, impolite, "/"))
@@ -142,7 +143,7 @@ func TestInputAfterTheAnnouncementIsCounted(t *testing.T) {
 		posting.Send(clienttest.Request("POST", "/", "Content-Length: 5") + "12345")
 		posting.ExpectClosed(posting.Receive())
 		posting.Close()
-		if report := s.mustEnd(); report.InputAfterAnnounce != 1 || report.Announced != 3 || report.Served != 3 {
+		if report := s.MustEnd(); report.InputAfterAnnounce != 1 || report.Announced != 3 || report.Served != 3 {
 			t.Errorf("the report is %+v; want 1 of 3 connections with input", report)
 		}
 		if n := ctl.Stats().InputAfterAnnounce; n != 1 {
@@ -154,9 +155,9 @@ func TestInputAfterTheAnnouncementIsCounted(t *testing.T) {
 // http.Server.Close calls the connections' Close with its lock held.
 func TestClosingTheServerWaitsForNoClient(t *testing.T) {
 	const idle, announced = 1000, 50
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hello(w, r)
+		servertest.Hello(w, r)
 		if r.URL.Path == "/stream" {
 			http.NewResponseController(w).Flush()
 			<-r.Context().Done()
@@ -164,24 +165,24 @@ func TestClosingTheServerWaitsForNoClient(t *testing.T) {
 	}))
 	var clients []*clienttest.Conn
 	for range idle {
-		c := clienttest.Dial(t, s.address)
+		c := clienttest.Dial(t, s.Address)
 		get(t, c, "/")
 		clients = append(clients, c)
 	}
-	s.expectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
+	s.ExpectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
 	ctl.Drain()
 	for range announced {
-		c := clienttest.Dial(t, s.address)
+		c := clienttest.Dial(t, s.Address)
 		c.Send(clienttest.Request("GET", "/stream"))
 		clients = append(clients, c)
 	}
-	s.expectStats("all others are announced", func(s core.Stats) bool {
+	s.ExpectStats("all others are announced", func(s core.Stats) bool {
 		return s.Active == announced && s.Closes[core.ReasonDrain] == announced
 	})
 	took := make(chan time.Duration)
 	go func() {
 		began := time.Now()
-		s.srv.Close()
+		s.HTTP.Close()
 		took <- time.Since(began)
 	}()
 	t.Logf("closing %d connections took %v", idle+announced, clienttest.Receive(t, "the end of Close", took))
@@ -189,21 +190,21 @@ func TestClosingTheServerWaitsForNoClient(t *testing.T) {
 		io.Copy(io.Discard, c)
 		c.Close()
 	}
-	if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+	if _, err := s.Wait(); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("Serve: %v", err)
 	}
 }
 
 func TestTheLingerEndsThoughTheClientDoesNot(t *testing.T) {
 	t.Parallel() // takes the 2 s that a silent client is given
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello), over.opts...)
-		client := over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello, over.Opts...)
+		client := over.Dial(t, s.Address)
 		get(t, client, "/")
-		s.beginDrain()
+		s.BeginDrain()
 		client.ExpectClosed(get(t, client, "/"))
-		if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 || report.Duration < time.Second {
+		if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 || report.Duration < time.Second {
 			t.Errorf("the report is %+v; want one connection announced, and waited for", report)
 		}
 	})
@@ -211,11 +212,11 @@ func TestTheLingerEndsThoughTheClientDoesNot(t *testing.T) {
 
 func TestTheLingerEndsThoughTheClientGoesOnSending(t *testing.T) {
 	t.Parallel() // takes the 10 s that a sending client is given
-	ctl := newController(t)
-	s := serve(t, ctl, http.HandlerFunc(hello))
-	client := clienttest.Dial(t, s.address)
+	ctl := servertest.NewController(t)
+	s := serve(t, ctl, servertest.Hello)
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
-	s.beginDrain()
+	s.BeginDrain()
 	client.ExpectClosed(get(t, client, "/"))
 	for pace := time.NewTicker(100 * time.Millisecond); ; <-pace.C {
 		if _, err := io.WriteString(client, "x"); err != nil {
@@ -223,7 +224,7 @@ func TestTheLingerEndsThoughTheClientGoesOnSending(t *testing.T) {
 			break
 		}
 	}
-	if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 || report.InputAfterAnnounce != 1 {
+	if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 || report.InputAfterAnnounce != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 }

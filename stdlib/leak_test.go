@@ -11,6 +11,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -33,12 +34,12 @@ func TestBeforeADrainNothingRuns(t *testing.T) {
 		"with Signals": {stdlib.Signals()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, newController(t, flag, core.OnAge(far), core.DrainSpread(1)), app(), opts...)
+			s := serve(t, servertest.NewController(t, flag, core.OnAge(far), core.DrainSpread(1)), app(), opts...)
 			for range 10 {
-				c := clienttest.Dial(t, s.address)
+				c := clienttest.Dial(t, s.Address)
 				c.ExpectKept(get(t, c, "/"))
 			}
-			s.expectStats("all are idle", func(s core.Stats) bool { return s.Idle == 10 })
+			s.ExpectStats("all are idle", func(s core.Stats) bool { return s.Idle == 10 })
 			want := map[string]int{"Serve": 0, "with Signals": 1}[name]
 			clienttest.Eventually(t, fmt.Sprint("only so many goroutines of ours: ", want), func() bool { return len(inPackage()) == want })
 		})
@@ -54,17 +55,17 @@ func TestAfterADrainNothingRuns(t *testing.T) {
 	signal.Stop(arrived)
 	before := runtime.NumGoroutine()
 	func() {
-		l, ctl := listen(t), newController(t, core.DrainWhen(func() bool { return false }), core.OnAge(far))
-		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(stream))), stdlib.Signals(), stdlib.DrainTimeout(far))
+		l, ctl := servertest.Listen(t), servertest.NewController(t, core.DrainWhen(func() bool { return false }), core.OnAge(far))
+		s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(http.HandlerFunc(stream)))).Start(stdlib.Signals(), stdlib.DrainTimeout(far))
 		for range 10 {
-			c := clienttest.Dial(t, s.address)
+			c := clienttest.Dial(t, s.Address)
 			c.Send(clienttest.Request("GET", "/"))
 		}
-		s.expectStats("all stream", func(s core.Stats) bool { return s.Active == 10 })
-		s.drain()
-		s.expectStats("all have left", func(s core.Stats) bool { return s.Active == 0 })
-		s.srv.Close()
-		s.wait()
+		s.ExpectStats("all stream", func(s core.Stats) bool { return s.Active == 10 })
+		s.Drain()
+		s.ExpectStats("all have left", func(s core.Stats) bool { return s.Active == 0 })
+		s.HTTP.Close()
+		s.Wait()
 	}()
 	clienttest.Eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
 	if left := inPackage(); len(left) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -24,23 +25,23 @@ func stream(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestAStreamLeavesWithTheDrain(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.opts...)
-		s := serve(t, newController(t), http.HandlerFunc(stream), opts...)
-		client := over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.Opts...)
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(stream), opts...)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
-		s.expectStats("the stream is not in flight", func(s core.Stats) bool { return s.Active == 1 && s.InFlight == 0 && s.Exchanges == 1 })
-		s.drain()
+		s.ExpectStats("the stream is not in flight", func(s core.Stats) bool { return s.Active == 1 && s.InFlight == 0 && s.Exchanges == 1 })
+		s.Drain()
 		r := client.Receive()
 		if r.Body != "hello goodbye" {
 			t.Errorf("the stream was %q", r.Body)
 		}
 		// Its header had left before the drain, so the socket is closed as
 		// idle, or with the next response.
-		s.listenerIsClosed()
+		s.ListenerIsClosed()
 		client.ExpectClosed(client.Get("/"))
 		client.Close()
-		s.mustEnd()
+		s.MustEnd()
 	})
 }
 
@@ -54,11 +55,11 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 		"a flag":         {opts: []core.Option{flagUpSoon()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t, c.opts...)
+			ctl := servertest.NewController(t, c.opts...)
 			s := serve(t, ctl, http.HandlerFunc(stream))
-			client := clienttest.Dial(t, s.address)
+			client := clienttest.Dial(t, s.Address)
 			client.Send(clienttest.Request("GET", "/"))
-			s.expectStats("it has begun", func(s core.Stats) bool { return s.Exchanges == 1 })
+			s.ExpectStats("it has begun", func(s core.Stats) bool { return s.Exchanges == 1 })
 			if c.then != nil {
 				c.then(ctl)
 			}
@@ -69,7 +70,7 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 	}
 	t.Run("its client's end", func(t *testing.T) {
 		gone := make(chan struct{})
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.NewResponseController(w).Flush()
 			leaving := core.Leaving(r.Context())
@@ -79,9 +80,9 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 			}()
 			<-r.Context().Done()
 		}))
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
-		s.expectStats("it has begun", func(s core.Stats) bool { return s.Exchanges == 1 })
+		s.ExpectStats("it has begun", func(s core.Stats) bool { return s.Exchanges == 1 })
 		client.Close()
 		clienttest.Receive(t, "Leaving", gone)
 	})
@@ -94,11 +95,11 @@ func flagUpSoon() core.Option {
 }
 
 func TestWithoutAControllerNothingLeaves(t *testing.T) {
-	client := clienttest.Dial(t, serveBare(t, cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	client := clienttest.Dial(t, serveBare(t, servertest.Cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if core.Leaving(r.Context()) != nil || core.CloseAfter(r.Context(), core.ReasonHandler) {
 			t.Error("there is no Controller to ask")
 		}
-		hello(w, r)
+		servertest.Hello(w, r)
 	})))
 	client.ExpectKept(get(t, client, "/"))
 }
@@ -115,33 +116,33 @@ func TestAStreamLeavesWithTheDrainThoughItIsHijacked(t *testing.T) {
 		<-leaving
 		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ngoodbye"))
 	})
-	s := serve(t, newController(t), handler, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
-	client := clienttest.Dial(t, s.address)
+	s := serve(t, servertest.NewController(t), handler, stdlib.IdleGrace(0), stdlib.DrainTimeout(far))
+	client := clienttest.Dial(t, s.Address)
 	client.Send(clienttest.Request("GET", "/"))
-	s.expectStats("it is hijacked", func(s core.Stats) bool { return s.Hijacked == 1 })
-	s.drain()
+	s.ExpectStats("it is hijacked", func(s core.Stats) bool { return s.Hijacked == 1 })
+	s.Drain()
 	if body := client.Receive().Body; !strings.Contains(body, "goodbye") {
 		t.Errorf("it said %q", body)
 	}
 	client.ExpectEnd()
-	if report := s.mustEnd(); report.Hijacked != 1 || report.Forced != 0 {
+	if report := s.MustEnd(); report.Hijacked != 1 || report.Forced != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 }
 
 func TestStreamsOfAnHTTP2ConnectionLeaveTogether(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(stream), append([]stdlib.ServeOption{
+	s := serve(t, servertest.NewController(t), http.HandlerFunc(stream), append([]stdlib.ServeOption{
 		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far),
-	}, overTLS.opts...)...)
-	client := clienttest.DialHTTP2(t, s.address)
+	}, servertest.OverTLS.Opts...)...)
+	client := clienttest.DialHTTP2(t, s.Address)
 	streams := []uint32{client.Start("/"), client.Start("/")}
-	s.expectStats("both have begun", func(s core.Stats) bool { return s.Exchanges == 2 })
-	s.drain()
+	s.ExpectStats("both have begun", func(s core.Stats) bool { return s.Exchanges == 2 })
+	s.Drain()
 	for _, id := range streams {
 		if body := client.Finish(id).Body; body != "hello goodbye" {
 			t.Errorf("stream %d was %q", id, body)
 		}
 	}
 	client.Close()
-	s.mustEnd()
+	s.MustEnd()
 }

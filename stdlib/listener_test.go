@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 func TestListenerPassesWhatItCanNotImprove(t *testing.T) {
-	ctl, l := newController(t), listen(t)
+	ctl, l := servertest.NewController(t), servertest.Listen(t)
 	if got := stdlib.Listener(nil, ctl); got != nil {
 		t.Errorf("without a listener it is %v", got)
 	}
@@ -54,7 +55,7 @@ func TestListenerPassesWhatItCanNotImprove(t *testing.T) {
 		}
 	})
 	t.Run("*tls.Conn, which net/http looks for", func(t *testing.T) {
-		secure := tls.NewListener(listen(t), newServer(nil).TLSConfig)
+		secure := tls.NewListener(servertest.Listen(t), servertest.NewHTTP(nil).TLSConfig)
 		client, err := net.Dial("tcp", secure.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +81,7 @@ func TestListenerPassesWhatItCanNotImprove(t *testing.T) {
 // accept returns both ends of a connection of Listener's.
 func accept(t *testing.T) (server net.Conn, client *clienttest.Conn) {
 	t.Helper()
-	l := stdlib.Listener(listen(t), newController(t))
+	l := stdlib.Listener(servertest.Listen(t), servertest.NewController(t))
 	client = clienttest.Dial(t, l.Addr().String())
 	server, err := l.Accept()
 	if err != nil {
@@ -129,15 +130,15 @@ func TestAFileIsServedWhole(t *testing.T) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, ok := w.(io.ReaderFrom); !ok {
 				t.Error("the writer has no ReadFrom")
 			}
 			http.ServeFile(w, r, file)
-		}), over.opts...)
-		client := over.dial(t, s.address)
+		}), over.Opts...)
+		client := over.Dial(t, s.Address)
 		r := client.Get("/")
 		if r.Body != content {
 			t.Errorf("%d bytes came, want %d", len(r.Body), len(content))

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -37,7 +38,7 @@ func TestATrackedConnectionCostsLittleMemory(t *testing.T) {
 		return float64(grown) / connections
 	}
 	bare := measure(unconnected{}, func(ctx context.Context, _ net.Conn) context.Context { return ctx })
-	ctl, srv := newController(t), newServer(nil)
+	ctl, srv := servertest.NewController(t), servertest.NewHTTP(nil)
 	if err := stdlib.Track(srv, ctl); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -51,7 +52,7 @@ func (o *observer) wait(t testing.TB, kind core.EventKind, n int) []core.Event {
 // Who ended a connection is told by what its client did.
 func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 	handler := http.NewServeMux()
-	handler.HandleFunc("/", hello)
+	handler.HandleFunc("/", servertest.Hello)
 	taken := echoing{make(chan net.Conn, 1)}
 	handler.Handle("/take", taken)
 	handler.HandleFunc("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -105,13 +106,13 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
-				ctl := newController(t, core.OnRoutes("/login"))
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t, core.OnRoutes("/login"))
 				o := observe(t, ctl)
-				srv := newServer(stdlib.Middleware(ctl)(handler))
+				srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
 				srv.IdleTimeout = 200 * time.Millisecond
-				s := serveOn(t, listen(t), ctl, srv, over.opts...)
-				client := over.dial(t, s.address)
+				s := servertest.New(t, ctl, srv).Start(over.Opts...)
+				client := over.Dial(t, s.Address)
 				accepted := o.wait(t, core.EventAccepted, 1)[0]
 				if remote := client.LocalAddr().String(); accepted.Remote != remote || accepted.Connection == 0 {
 					t.Errorf("accepted %+v, the client is %s", accepted, remote)
@@ -143,10 +144,10 @@ func reset(t *testing.T, c *clienttest.Conn) {
 }
 
 func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
-	ctl := newController(t, core.OnRoutes("/login"))
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
 	o := observe(t, ctl)
-	s := serve(t, ctl, http.HandlerFunc(hello), stdlib.TLS("", ""))
-	client := clienttest.DialHTTP2(t, s.address)
+	s := serve(t, ctl, servertest.Hello, stdlib.TLS("", ""))
+	client := clienttest.DialHTTP2(t, s.Address)
 	client.Get("/")
 	client.Get("/login")
 	client.ExpectGoAway()
@@ -162,8 +163,8 @@ func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
 
 // The request is its handler's, which may change it while somebody looks.
 func TestWhatIsUnderWayIsListedWhateverItsHandlerDoesToTheRequest(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
 		begun, release := make(chan struct{}), make(chan struct{})
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(begun)
@@ -176,9 +177,9 @@ func TestWhatIsUnderWayIsListedWhateverItsHandlerDoesToTheRequest(t *testing.T) 
 				case <-time.After(time.Millisecond):
 				}
 			}
-			hello(w, r)
-		}), over.opts...)
-		client := over.dial(t, s.address)
+			servertest.Hello(w, r)
+		}), over.Opts...)
+		client := over.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/reports?token=secret"))
 		clienttest.Receive(t, "the handler", begun)
 		clienttest.Eventually(t, "it has been under way for a while", func() bool {
@@ -190,7 +191,7 @@ func TestWhatIsUnderWayIsListedWhateverItsHandlerDoesToTheRequest(t *testing.T) 
 		})
 		close(release)
 		client.Receive()
-		s.areIdle(1)
+		s.AreIdle(1)
 		if listed := ctl.Connections(1); listed[0].Route != "" || listed[0].Ran != 0 {
 			t.Errorf("after the response %+v", listed)
 		}
@@ -198,11 +199,11 @@ func TestWhatIsUnderWayIsListedWhateverItsHandlerDoesToTheRequest(t *testing.T) 
 }
 
 func TestTheControllerListsAServersConnections(t *testing.T) {
-	ctl := newController(t)
-	s := serve(t, ctl, http.HandlerFunc(hello))
-	client := clienttest.Dial(t, s.address)
+	ctl := servertest.NewController(t)
+	s := serve(t, ctl, servertest.Hello)
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
-	s.areIdle(1)
+	s.AreIdle(1)
 	listed := ctl.Connections(10)
 	if len(listed) != 1 || listed[0].Remote != client.LocalAddr().String() || listed[0].State != "idle" || listed[0].Requests != 1 {
 		t.Errorf("listed %+v", listed)

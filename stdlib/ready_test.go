@@ -11,6 +11,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -23,7 +24,7 @@ func TestReady(t *testing.T) {
 		}
 		return w
 	}
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	for _, c := range []struct {
 		name   string
 		ctl    *core.Controller
@@ -34,7 +35,7 @@ func TestReady(t *testing.T) {
 		{"while draining", ctl, ctl.Drain, http.StatusServiceUnavailable},
 		{"resumed", ctl, func() { ctl.Resume() }, http.StatusOK},
 		{"without a Controller", nil, func() {}, http.StatusOK},
-		{"by a flag", newController(t, core.DrainWhen(func() bool { return true })), func() {}, http.StatusServiceUnavailable},
+		{"by a flag", servertest.NewController(t, core.DrainWhen(func() bool { return true })), func() {}, http.StatusServiceUnavailable},
 	} {
 		c.before()
 		if got := ask(c.ctl).Code; got != c.want {
@@ -45,24 +46,24 @@ func TestReady(t *testing.T) {
 
 func TestDrainWhenAnnouncesAndClosesNoListener(t *testing.T) {
 	var up atomic.Bool
-	ctl := newController(t, core.DrainWhen(up.Load))
+	ctl := servertest.NewController(t, core.DrainWhen(up.Load))
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/", servertest.Hello)
 	mux.Handle("/readyz", stdlib.Ready(ctl))
 	s := serve(t, ctl, mux)
-	client := clienttest.Dial(t, s.address)
+	client := clienttest.Dial(t, s.Address)
 	client.ExpectKept(get(t, client, "/"))
 	up.Store(true)
 	clienttest.Eventually(t, "not ready", func() bool { // the flag is read once a second
-		r := clienttest.Dial(t, s.address).Get("/readyz")
+		r := clienttest.Dial(t, s.Address).Get("/readyz")
 		return r.Status == http.StatusServiceUnavailable
 	})
 	client.ExpectClosed(get(t, client, "/"))
-	another := clienttest.Dial(t, s.address)
+	another := clienttest.Dial(t, s.Address)
 	another.ExpectClosed(get(t, another, "/"))
 	up.Store(false)
 	clienttest.Eventually(t, "ready again", func() bool { return !ctl.Draining() })
-	another = clienttest.Dial(t, s.address)
+	another = clienttest.Dial(t, s.Address)
 	another.ExpectKept(get(t, another, "/"))
 }
 
@@ -91,12 +92,12 @@ func (l *lines) expectOne(t *testing.T, what string) {
 func TestADrainWhenFlagThatPanicsCountsAsFalseAndIsSaidOnce(t *testing.T) {
 	var log lines
 	reads := make(chan struct{}, 100)
-	ctl := newController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))), core.DrainWhen(func() bool {
+	ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))), core.DrainWhen(func() bool {
 		reads <- struct{}{}
 		panic("out of order")
 	}))
-	s := serve(t, ctl, http.HandlerFunc(hello))
-	client := clienttest.Dial(t, s.address)
+	s := serve(t, ctl, servertest.Hello)
+	client := clienttest.Dial(t, s.Address)
 	clienttest.Eventually(t, "the flag was read twice", func() bool { // a second apart
 		client.ExpectKept(get(t, client, "/"))
 		return len(reads) >= 2
@@ -106,8 +107,8 @@ func TestADrainWhenFlagThatPanicsCountsAsFalseAndIsSaidOnce(t *testing.T) {
 
 func TestUntrackedExchangesAreSaidOnce(t *testing.T) {
 	var log lines
-	ctl := newController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))))
-	client := clienttest.Dial(t, serveBare(t, cleartext, stdlib.Middleware(ctl)(http.HandlerFunc(hello))))
+	ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	client := clienttest.Dial(t, serveBare(t, servertest.Cleartext, stdlib.Middleware(ctl)(servertest.Hello)))
 	for range 3 {
 		client.ExpectKept(get(t, client, "/"))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // because is one way to bring a connection to its end.
@@ -33,11 +34,11 @@ func anyRequest(*http.Request) bool { return true }
 // app has a path for every reason.
 func app() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", hello)
-	mux.HandleFunc("/login", hello)
+	mux.HandleFunc("/", servertest.Hello)
+	mux.HandleFunc("/login", servertest.Hello)
 	mux.HandleFunc("/ask", func(w http.ResponseWriter, r *http.Request) {
 		core.CloseAfter(r.Context(), core.ReasonHandler)
-		hello(w, r)
+		servertest.Hello(w, r)
 	})
 	mux.HandleFunc("/teapot", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
@@ -58,10 +59,10 @@ func expectOneClose(t testing.TB, ctl *core.Controller, reason core.Reason) {
 func TestHeaderAndSocketAgreeForEveryReason(t *testing.T) {
 	for _, c := range everyReason {
 		t.Run(string(c.reason), func(t *testing.T) {
-			overEach(t, func(t *testing.T, over transport) {
-				ctl := newController(t, c.opts...)
-				s := serve(t, ctl, app(), over.opts...)
-				client := over.dial(t, s.address)
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t, c.opts...)
+				s := serve(t, ctl, app(), over.Opts...)
+				client := over.Dial(t, s.Address)
 				if c.before != nil {
 					c.before(ctl)
 				}
@@ -74,13 +75,13 @@ func TestHeaderAndSocketAgreeForEveryReason(t *testing.T) {
 
 func TestLoadClosesSomeOfTheOldConnections(t *testing.T) {
 	t.Parallel() // waits a second, because a young connection is not closed for load
-	ctl := newController(t, core.OnLoad(core.Signal{
+	ctl := servertest.NewController(t, core.OnLoad(core.Signal{
 		Name: "always", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 3, nil },
 	}))
 	s := serve(t, ctl, app())
 	// At most 0.9 of the connections go, and two that follow each other are 0.6
 	// apart: one of them at least is among these.
-	clients := []*clienttest.Conn{clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)}
+	clients := []*clienttest.Conn{clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)}
 	for _, c := range clients {
 		c.ExpectKept(get(t, c, "/"))
 	}
@@ -99,10 +100,10 @@ func TestLoadClosesSomeOfTheOldConnections(t *testing.T) {
 }
 
 func TestWithoutAReasonTheConnectionIsKept(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t, core.OnRoutes("/login"), core.OnStatus(http.StatusTeapot), core.OnAge(time.Hour), core.OnRequestCount(1000))
-		s := serve(t, ctl, app(), over.opts...)
-		client := over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t, core.OnRoutes("/login"), core.OnStatus(http.StatusTeapot), core.OnAge(time.Hour), core.OnRequestCount(1000))
+		s := serve(t, ctl, app(), over.Opts...)
+		client := over.Dial(t, s.Address)
 		for range 3 {
 			client.ExpectKept(get(t, client, "/"))
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -25,8 +26,8 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		t.Fatal(err)
 	}
 	var noContext context.Context
-	ctx, srv, ctl := t.Context(), &http.Server{}, newController(t)
-	spread := newController(t, core.DrainSpread(time.Minute))
+	ctx, srv, ctl := t.Context(), &http.Server{}, servertest.NewController(t)
+	spread := servertest.NewController(t, core.DrainSpread(time.Minute))
 	for _, c := range []struct {
 		name string
 		ctx  context.Context
@@ -80,25 +81,25 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 }
 
 func TestTheListenerIsClosedThoughServeFailsAtOnce(t *testing.T) {
-	tracked := newServer(nil)
-	if err := stdlib.Track(tracked, newController(t)); err != nil {
+	tracked := servertest.NewHTTP(nil)
+	if err := stdlib.Track(tracked, servertest.NewController(t)); err != nil {
 		t.Fatal(err)
 	}
 	for name, serve := range map[string]func(on stdlib.ServeOption) error{
 		"a bad option before it": func(on stdlib.ServeOption) error {
-			_, err := stdlib.Serve(t.Context(), newServer(nil), newController(t), stdlib.LameDuck(-1), on)
+			_, err := stdlib.Serve(t.Context(), servertest.NewHTTP(nil), servertest.NewController(t), stdlib.LameDuck(-1), on)
 			return err
 		},
 		"no server": func(on stdlib.ServeOption) error {
-			_, err := stdlib.Serve(t.Context(), nil, newController(t), on)
+			_, err := stdlib.Serve(t.Context(), nil, servertest.NewController(t), on)
 			return err
 		},
 		"another Controller": func(on stdlib.ServeOption) error {
-			_, err := stdlib.Serve(t.Context(), tracked, newController(t), on)
+			_, err := stdlib.Serve(t.Context(), tracked, servertest.NewController(t), on)
 			return err
 		},
 	} {
-		l := listen(t)
+		l := servertest.Listen(t)
 		if serve(stdlib.On(l)) == nil {
 			t.Errorf("%s: there is no error", name)
 		}
@@ -109,7 +110,7 @@ func TestTheListenerIsClosedThoughServeFailsAtOnce(t *testing.T) {
 }
 
 func TestAnAddressInUseIsNamed(t *testing.T) {
-	address, ctl := listen(t).Addr().String(), newController(t)
+	address, ctl := servertest.Listen(t).Addr().String(), servertest.NewController(t)
 	srv := &http.Server{Addr: address}
 	_, err := stdlib.Serve(t.Context(), srv, ctl)
 	if err == nil || !strings.Contains(err.Error(), address) {
@@ -119,9 +120,9 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 		t.Error("the error began a drain")
 	}
 	// The same server can be served where the address is free.
-	s := serveOn(t, listen(t), ctl, srv)
-	s.drain()
-	s.mustEnd()
+	s := servertest.New(t, ctl, srv).Start()
+	s.Drain()
+	s.MustEnd()
 }
 
 // failing is a listener whose Accept fails once it has accepted some.
@@ -152,18 +153,18 @@ func (l *failing) Accept() (net.Conn, error) {
 }
 
 func TestAnErrorOfAcceptDrainsWithoutALameDuckAndIsReturned(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		l := &failing{listen(t), make(chan struct{}), errors.New("too many open files for a test")}
-		ctl := newController(t)
-		opts := append([]stdlib.ServeOption{stdlib.LameDuck(far), stdlib.DrainTimeout(2 * far), stdlib.IdleGrace(far)}, over.opts...)
-		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), opts...)
-		client := over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		l := &failing{servertest.Listen(t), make(chan struct{}), errors.New("too many open files for a test")}
+		ctl := servertest.NewController(t)
+		opts := append([]stdlib.ServeOption{stdlib.LameDuck(far), stdlib.DrainTimeout(2 * far), stdlib.IdleGrace(far)}, over.Opts...)
+		s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(opts...)
+		client := over.Dial(t, s.Address)
 		client.ExpectKept(get(t, client, "/"))
 		close(l.after)
 		clienttest.Eventually(t, "draining", ctl.Draining)
 		client.ExpectClosed(get(t, client, "/"))
 		client.Close()
-		report, err := s.wait()
+		report, err := s.Wait()
 		if !errors.Is(err, l.err) || errors.Is(err, stdlib.ErrDrainTimeout) {
 			t.Errorf("Serve: %v, want %v", err, l.err)
 		}
@@ -175,12 +176,12 @@ func TestAnErrorOfAcceptDrainsWithoutALameDuckAndIsReturned(t *testing.T) {
 		}
 	})
 	t.Run("with the timeout as well", func(t *testing.T) {
-		l := &failing{listen(t), make(chan struct{}), errors.New("too many open files for a test")}
-		ctl := newController(t)
-		s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), stdlib.DrainTimeout(50*time.Millisecond))
-		get(t, clienttest.Dial(t, s.address), "/")
+		l := &failing{servertest.Listen(t), make(chan struct{}), errors.New("too many open files for a test")}
+		ctl := servertest.NewController(t)
+		s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(stdlib.DrainTimeout(50 * time.Millisecond))
+		get(t, clienttest.Dial(t, s.Address), "/")
 		close(l.after)
-		if _, err := s.wait(); !errors.Is(err, l.err) || !errors.Is(err, stdlib.ErrDrainTimeout) {
+		if _, err := s.Wait(); !errors.Is(err, l.err) || !errors.Is(err, stdlib.ErrDrainTimeout) {
 			t.Errorf("Serve: %v, want both errors", err)
 		}
 	})
@@ -193,22 +194,22 @@ func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			entered, release := make(chan struct{}), make(chan struct{})
-			s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/slow" {
 					close(entered)
 					<-release
 				}
-				hello(w, r)
+				servertest.Hello(w, r)
 			}), stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
-			idle, slow := clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)
+			idle, slow := clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)
 			get(t, idle, "/")
 			slow.Send(clienttest.Request("GET", "/slow"))
 			clienttest.Receive(t, "the slow request", entered)
 			ended := make(chan error, 1)
-			go func() { ended <- end(s.srv) }()
+			go func() { ended <- end(s.HTTP) }()
 			idle.ExpectEnd()
 			select {
-			case <-s.done:
+			case <-s.Done:
 				t.Error("Serve has returned before the slow request was over")
 			default:
 			}
@@ -216,31 +217,31 @@ func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
 			if err := clienttest.Receive(t, "the end of "+name, ended); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+			if _, err := s.Wait(); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("Serve: %v", err)
 			}
-			if s.ctl.Draining() {
+			if s.Controller.Draining() {
 				t.Error("the user's own end began a drain")
 			}
 		})
 	}
 	t.Run("with a report of what was open then", func(t *testing.T) {
 		handler := echoing{make(chan net.Conn, 2)}
-		s := serve(t, newController(t), handler)
-		gone := clienttest.Dial(t, s.address)
+		s := serve(t, servertest.NewController(t), handler)
+		gone := clienttest.Dial(t, s.Address)
 		take(t, gone)
 		gone.Close()
-		s.expectStats("none is hijacked", func(s core.Stats) bool { return s.Hijacked == 0 && s.Exchanges == 1 })
-		take(t, clienttest.Dial(t, s.address))
-		s.srv.Shutdown(t.Context())
-		if report, err := s.wait(); report.Hijacked != 1 || !errors.Is(err, http.ErrServerClosed) {
+		s.ExpectStats("none is hijacked", func(s core.Stats) bool { return s.Hijacked == 0 && s.Exchanges == 1 })
+		take(t, clienttest.Dial(t, s.Address))
+		s.HTTP.Shutdown(t.Context())
+		if report, err := s.Wait(); report.Hijacked != 1 || !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %+v, %v", report, err)
 		}
 	})
 	t.Run("a server that was shut down is not served", func(t *testing.T) {
-		srv, l := newServer(nil), listen(t)
+		srv, l := servertest.NewHTTP(nil), servertest.Listen(t)
 		srv.Close()
-		if _, err := stdlib.Serve(t.Context(), srv, newController(t), stdlib.On(l)); !errors.Is(err, http.ErrServerClosed) {
+		if _, err := stdlib.Serve(t.Context(), srv, servertest.NewController(t), stdlib.On(l)); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -250,32 +251,32 @@ func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
 	t.Run("forced", func(t *testing.T) {
 		ctx, force := context.WithCancel(context.Background())
 		entered, release := make(chan struct{}), make(chan struct{})
-		s := serve(t, newController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			close(entered)
 			<-release
 		}), stdlib.ForceContext(ctx), stdlib.DrainTimeout(far))
 		defer close(release)
-		client := clienttest.Dial(t, s.address)
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
-		go s.srv.Shutdown(context.Background())
-		s.listenerIsClosed()
+		go s.HTTP.Shutdown(context.Background())
+		s.ListenerIsClosed()
 		force()
-		if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+		if _, err := s.Wait(); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)
 		}
 	})
 	t.Run("for a handler that does not return, DrainTimeout at most", func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
-		s := serve(t, newController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			close(entered)
 			<-release
 		}), stdlib.DrainTimeout(100*time.Millisecond))
 		defer close(release)
-		clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+		clienttest.Dial(t, s.Address).Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
-		s.srv.Close()
-		if _, err := s.wait(); !errors.Is(err, http.ErrServerClosed) {
+		s.HTTP.Close()
+		if _, err := s.Wait(); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -25,7 +26,7 @@ func newHeld() held { return held{make(chan struct{}), make(chan struct{})} }
 func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.entered <- struct{}{}
 	<-h.release
-	hello(w, r)
+	servertest.Hello(w, r)
 }
 
 // send sends a request and returns when the handler has it.
@@ -39,36 +40,36 @@ func (h held) send(t *testing.T, address string) *clienttest.Conn {
 
 func TestRegisterOnShutdownHooksRunOnceThoughTwoShutTheServerDown(t *testing.T) {
 	t.Run("two Serves of one server", func(t *testing.T) {
-		ctl := newController(t)
-		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+		ctl := servertest.NewController(t)
+		srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 		ran := make(chan struct{}, 2)
 		srv.RegisterOnShutdown(func() { ran <- struct{}{} })
-		first := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
-		second := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
-		c := clienttest.Dial(t, second.address)
+		first := servertest.New(t, ctl, srv).Start(stdlib.DrainTimeout(far))
+		second := servertest.New(t, ctl, srv).Start(stdlib.DrainTimeout(far))
+		c := clienttest.Dial(t, second.Address)
 		get(t, c, "/")
-		first.drain()
-		second.drain()
-		first.listenerIsClosed()
-		second.listenerIsClosed()
+		first.Drain()
+		second.Drain()
+		first.ListenerIsClosed()
+		second.ListenerIsClosed()
 		c.ExpectClosed(get(t, c, "/"))
 		c.Close()
-		first.mustEnd()
-		second.mustEnd()
+		first.MustEnd()
+		second.MustEnd()
 		expectOne(t, ran)
 	})
 	t.Run("the user and Serve", func(t *testing.T) {
-		ctl, handler := newController(t), newHeld()
-		srv := newServer(stdlib.Middleware(ctl)(handler))
+		ctl, handler := servertest.NewController(t), newHeld()
+		srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
 		if err := stdlib.Track(srv, ctl); err != nil {
 			t.Fatal(err)
 		}
 		ran := make(chan struct{}, 2)
 		srv.RegisterOnShutdown(func() { ran <- struct{}{} })
-		s := serveOn(t, listen(t), ctl, srv, stdlib.DrainTimeout(far))
-		c := handler.send(t, s.address)
-		s.drain()
-		s.listenerIsClosed()
+		s := servertest.New(t, ctl, srv).Start(stdlib.DrainTimeout(far))
+		c := handler.send(t, s.Address)
+		s.Drain()
+		s.ListenerIsClosed()
 		ended := make(chan error, 1)
 		go func() { ended <- srv.Shutdown(context.Background()) }()
 		clienttest.Receive(t, "the hook", ran)
@@ -77,7 +78,7 @@ func TestRegisterOnShutdownHooksRunOnceThoughTwoShutTheServerDown(t *testing.T) 
 		close(handler.release)
 		c.ExpectClosed(c.Receive())
 		c.Close()
-		if report, err := s.wait(); err != http.ErrServerClosed || report.Announced != 1 || report.Served != 1 {
+		if report, err := s.Wait(); err != http.ErrServerClosed || report.Announced != 1 || report.Served != 1 {
 			t.Errorf("Serve: %v, %v", report, err)
 		}
 		if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
@@ -103,7 +104,7 @@ func TestTheUsersShutdownTellsStreams(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		ask := make(chan struct{})
 		entered := make(chan struct{})
-		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			leaving := core.Leaving(r.Context())
 			w.(http.Flusher).Flush()
 			close(entered)
@@ -113,28 +114,28 @@ func TestTheUsersShutdownTellsStreams(t *testing.T) {
 			}
 			<-leaving
 		}), stdlib.DrainTimeout(far))
-		clienttest.Dial(t, s.address).Send(clienttest.Request("GET", "/"))
+		clienttest.Dial(t, s.Address).Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the stream", entered)
 		ended := make(chan error, 1)
-		go func() { ended <- s.srv.Shutdown(context.Background()) }()
-		s.listenerIsClosed()
+		go func() { ended <- s.HTTP.Shutdown(context.Background()) }()
+		s.ListenerIsClosed()
 		close(ask)
 		if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		s.wait()
+		s.Wait()
 	}
 }
 
 func TestTheUsersShutdownAnnouncesOnHTTP2AndIsReported(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.DrainTimeout(far))...)
-	c := clienttest.DialHTTP2(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, append(servertest.OverTLS.Opts, stdlib.DrainTimeout(far))...)
+	c := clienttest.DialHTTP2(t, s.Address)
 	c.Get("/")
 	ended := make(chan error, 1)
-	go func() { ended <- s.srv.Shutdown(context.Background()) }()
+	go func() { ended <- s.HTTP.Shutdown(context.Background()) }()
 	c.ExpectEnd()
 	c.Close()
-	if report, err := s.wait(); report.Announced != 1 || !errors.Is(err, http.ErrServerClosed) {
+	if report, err := s.Wait(); report.Announced != 1 || !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("Serve: %v, %v; the client was told %v", report, err, c.LastStreams)
 	}
 	if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
@@ -146,20 +147,20 @@ func TestTheUsersShutdownInTheLameDuckDoesNotBeginTheTimeoutAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler := newHeld()
 		p := newPipes()
-		ctl := newController(t)
-		s := serveOn(t, p, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.LameDuck(14*time.Second), stdlib.DrainTimeout(15*time.Second))
+		ctl := servertest.NewController(t)
+		s := servertest.NewOn(t, p, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(handler))).Start(stdlib.LameDuck(14*time.Second), stdlib.DrainTimeout(15*time.Second))
 		c := p.dial()
 		defer c.Close()
 		io.WriteString(c, clienttest.Request("GET", "/"))
 		<-handler.entered
 		began := time.Now()
-		s.drain()
+		s.Drain()
 		time.Sleep(12 * time.Second)
-		s.srv.Close()
-		<-s.done
+		s.HTTP.Close()
+		<-s.Done
 		close(handler.release)
-		if took := time.Since(began); took != 15*time.Second || s.err != http.ErrServerClosed {
-			t.Errorf("Serve: %v after %v, want the DrainTimeout", s.err, took)
+		if took := time.Since(began); took != 15*time.Second || s.Err != http.ErrServerClosed {
+			t.Errorf("Serve: %v after %v, want the DrainTimeout", s.Err, took)
 		}
 	})
 }
@@ -187,19 +188,19 @@ func TestTLSClientsThatDoNotReadDoNotHoldUpTheEnd(t *testing.T) {
 		want     error
 	}{
 		{"at the timeout, on a listener of the user's", func(p *pipes) net.Listener { return pipesOverTLS{p} }, nil, false, stdlib.ErrDrainTimeout},
-		{"forced after the user's Shutdown", func(p *pipes) net.Listener { return p }, overTLS.opts, true, http.ErrServerClosed},
+		{"forced after the user's Shutdown", func(p *pipes) net.Listener { return p }, servertest.OverTLS.Opts, true, http.ErrServerClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const clients, limit = 3, time.Second
-				p, handler, ctl := newPipes(), newHeld(), newController(t)
+				p, handler, ctl := newPipes(), newHeld(), servertest.NewController(t)
 				force, end := context.WithCancel(context.Background())
 				defer end()
 				opts := append([]stdlib.ServeOption{stdlib.DrainTimeout(limit)}, c.opts...)
 				if c.forced {
 					opts = append(opts, stdlib.ForceContext(force), stdlib.DrainTimeout(time.Hour))
 				}
-				s := serveOn(t, c.listener(p), ctl, newServer(stdlib.Middleware(ctl)(handler)), opts...)
+				s := servertest.NewOn(t, c.listener(p), ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(handler))).Start(opts...)
 				for range clients {
 					client := tls.Client(p.dial(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
 					defer client.NetConn().Close()
@@ -209,15 +210,15 @@ func TestTLSClientsThatDoNotReadDoNotHoldUpTheEnd(t *testing.T) {
 				var shutdown sync.WaitGroup
 				began := time.Now()
 				if c.forced {
-					shutdown.Go(func() { s.srv.Shutdown(context.Background()) })
+					shutdown.Go(func() { s.HTTP.Shutdown(context.Background()) })
 					synctest.Wait()
 					end()
 				} else {
-					s.drain()
+					s.Drain()
 				}
-				<-s.done
-				if took := time.Since(began); took > limit || !errors.Is(s.err, c.want) || s.report.Forced != clients {
-					t.Errorf("Serve: %v, %v after %v", s.report, s.err, took)
+				<-s.Done
+				if took := time.Since(began); took > limit || !errors.Is(s.Err, c.want) || s.Report.Forced != clients {
+					t.Errorf("Serve: %v, %v after %v", s.Report, s.Err, took)
 				}
 				close(handler.release)
 				shutdown.Wait()
@@ -228,20 +229,20 @@ func TestTLSClientsThatDoNotReadDoNotHoldUpTheEnd(t *testing.T) {
 
 func TestARequestOnAConnectionThatCanNotBeLookedUpIsWaitedFor(t *testing.T) {
 	for _, patience := range []time.Duration{far, 50 * time.Millisecond} {
-		ctl, handler := newController(t), newHeld()
-		l := listen(t)
-		s := serveOn(t, valueListener{l}, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.DrainTimeout(patience))
-		s.l = l
-		c := handler.send(t, s.address)
-		s.drain()
-		s.listenerIsClosed()
+		ctl, handler := servertest.NewController(t), newHeld()
+		l := servertest.Listen(t)
+		s := servertest.NewOn(t, valueListener{l}, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(handler))).Start(stdlib.DrainTimeout(patience))
+		s.Listener = l
+		c := handler.send(t, s.Address)
+		s.Drain()
+		s.ListenerIsClosed()
 		if patience == far {
 			close(handler.release)
 			c.ExpectClosed(c.Receive())
-			s.mustEnd()
+			s.MustEnd()
 			continue
 		}
-		if _, err := s.wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
+		if _, err := s.Wait(); !errors.Is(err, stdlib.ErrDrainTimeout) {
 			t.Errorf("Serve: %v", err)
 		}
 		close(handler.release)
@@ -250,55 +251,55 @@ func TestARequestOnAConnectionThatCanNotBeLookedUpIsWaitedFor(t *testing.T) {
 
 func TestAReportIsOfItsOwnDrain(t *testing.T) {
 	t.Run("not of one that was taken back", func(t *testing.T) {
-		ctl := newController(t, core.DrainSpread(time.Hour))
-		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.DrainTimeout(2*time.Hour), stdlib.IdleGrace(50*time.Millisecond))
-		c := clienttest.Dial(t, s.address)
+		ctl := servertest.NewController(t, core.DrainSpread(time.Hour))
+		s := serve(t, ctl, servertest.Hello, stdlib.DrainTimeout(2*time.Hour), stdlib.IdleGrace(50*time.Millisecond))
+		c := clienttest.Dial(t, s.Address)
 		get(t, c, "/")
 		ctl.Drain()
 		get(t, c, "/")
 		ctl.Resume()
 		get(t, c, "/")
-		s.areIdle(1)
-		s.drain()
-		if report := s.mustEnd(); report.Served != 0 {
+		s.AreIdle(1)
+		s.Drain()
+		if report := s.MustEnd(); report.Served != 0 {
 			t.Errorf("no request came in the drain, and its report is: %v", report)
 		}
 	})
 	t.Run("but of one that a Drain had begun", func(t *testing.T) {
-		ctl := newController(t)
-		s := serve(t, ctl, http.HandlerFunc(hello), stdlib.DrainTimeout(far))
-		c := clienttest.Dial(t, s.address)
+		ctl := servertest.NewController(t)
+		s := serve(t, ctl, servertest.Hello, stdlib.DrainTimeout(far))
+		c := clienttest.Dial(t, s.Address)
 		ctl.Drain()
 		response := get(t, c, "/")
 		c.Send(clienttest.Request("GET", "/"))
 		c.ExpectClosed(response)
 		c.Close()
-		s.expectStats("the input is counted", func(s core.Stats) bool { return s.InputAfterAnnounce == 1 && s.Open == 0 })
-		s.drain()
-		if report := s.mustEnd(); report.Announced != 1 || report.InputAfterAnnounce != 1 {
+		s.ExpectStats("the input is counted", func(s core.Stats) bool { return s.InputAfterAnnounce == 1 && s.Open == 0 })
+		s.Drain()
+		if report := s.MustEnd(); report.Announced != 1 || report.InputAfterAnnounce != 1 {
 			t.Errorf("the report is: %v", report)
 		}
 	})
 }
 
 func TestADrainIsInTimeThoughClientsHaveNotClosedBehindTheirLastResponse(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), stdlib.DrainTimeout(1500*time.Millisecond))
-	c := clienttest.Dial(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.DrainTimeout(1500*time.Millisecond))
+	c := clienttest.Dial(t, s.Address)
 	get(t, c, "/")
-	s.beginDrain()
+	s.BeginDrain()
 	c.ExpectClosed(get(t, c, "/")) // and its own side stays open
-	if report := s.mustEnd(); report.Announced != 1 || report.Forced != 0 {
+	if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 {
 		t.Errorf("the report is: %v", report)
 	}
 }
 
 func TestAnIdleHTTP2ConnectionThatIsCutHadNoRequestUnderWay(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), append(overTLS.opts, stdlib.DrainTimeout(200*time.Millisecond))...)
-	c := clienttest.DialHTTP2(t, s.address)
+	s := serve(t, servertest.NewController(t), servertest.Hello, append(servertest.OverTLS.Opts, stdlib.DrainTimeout(200*time.Millisecond))...)
+	c := clienttest.DialHTTP2(t, s.Address)
 	c.Get("/")
-	s.areIdle(1)
-	s.drain() // which it does not acknowledge
-	if report, err := s.wait(); report.Forced != 0 || report.Announced != 1 || !errors.Is(err, stdlib.ErrDrainTimeout) {
+	s.AreIdle(1)
+	s.Drain() // which it does not acknowledge
+	if report, err := s.Wait(); report.Forced != 0 || report.Announced != 1 || !errors.Is(err, stdlib.ErrDrainTimeout) {
 		t.Errorf("Serve: %v, %v", report, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -39,7 +40,7 @@ func child() (status int) {
 		opts = append(opts, stdlib.Signals(syscall.SIGHUP))
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/", servertest.Hello)
 	mux.Handle("/ready", stdlib.Ready(ctl))
 	mux.HandleFunc("/blocked", func(_ http.ResponseWriter, r *http.Request) {
 		io.WriteString(os.Stdout, "blocked\n")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -106,7 +107,7 @@ func (c *coinToss) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !began.IsZero() && rand.Float64() < float64(time.Since(began))/float64(c.window) {
 		w.Header().Set("Connection", "close")
 	}
-	hello(w, r)
+	servertest.Hello(w, r)
 }
 
 // pipes is a listener in memory, for a test with a clock of its own.
@@ -143,7 +144,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix
 func TestASpreadDrainAnnouncesEvenlyHoweverBusyTheConnectionsAre(t *testing.T) {
 	measure := func(t *testing.T, handler http.Handler, track func(*http.Server), begin func()) (distance float64) {
 		synctest.Test(t, func(t *testing.T) {
-			srv, l := newServer(handler), newPipes()
+			srv, l := servertest.NewHTTP(handler), newPipes()
 			track(srv)
 			done := make(chan struct{})
 			go func() {
@@ -162,8 +163,8 @@ func TestASpreadDrainAnnouncesEvenlyHoweverBusyTheConnectionsAre(t *testing.T) {
 	}
 	var ours, theirs float64
 	t.Run("ours", func(t *testing.T) {
-		ctl := newController(t, core.DrainSpread(busySpread.window))
-		ours = measure(t, stdlib.Middleware(ctl)(http.HandlerFunc(hello)), func(srv *http.Server) {
+		ctl := servertest.NewController(t, core.DrainSpread(busySpread.window))
+		ours = measure(t, stdlib.Middleware(ctl)(servertest.Hello), func(srv *http.Server) {
 			if err := stdlib.Track(srv, ctl); err != nil {
 				t.Fatal(err)
 			}
@@ -187,13 +188,13 @@ func TestASpreadDrainAnnouncesEvenlyHoweverBusyTheConnectionsAre(t *testing.T) {
 // toss per response.
 func BenchmarkDrainSpread(b *testing.B) {
 	measure := func(b *testing.B, handler http.Handler, ctl *core.Controller, begin func()) float64 {
-		srv := newServer(handler)
+		srv := servertest.NewHTTP(handler)
 		if ctl != nil {
 			if err := stdlib.Track(srv, ctl); err != nil {
 				b.Fatal(err)
 			}
 		}
-		address := startBare(b, srv, cleartext)
+		address := startBare(b, srv, servertest.Cleartext)
 		return distanceFromUniform(busySpread.announcements(func() net.Conn {
 			conn, err := net.Dial("tcp", address)
 			if err != nil {
@@ -204,8 +205,8 @@ func BenchmarkDrainSpread(b *testing.B) {
 		}, begin))
 	}
 	for b.Loop() {
-		ctl := newController(b, core.DrainSpread(busySpread.window))
-		b.ReportMetric(measure(b, stdlib.Middleware(ctl)(http.HandlerFunc(hello)), ctl, ctl.Drain), "distance")
+		ctl := servertest.NewController(b, core.DrainSpread(busySpread.window))
+		b.ReportMetric(measure(b, stdlib.Middleware(ctl)(servertest.Hello), ctl, ctl.Drain), "distance")
 		coin := &coinToss{window: busySpread.window}
 		b.ReportMetric(measure(b, coin, nil, coin.begin), "coin-toss-distance")
 	}

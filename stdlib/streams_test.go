@@ -18,6 +18,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -248,14 +249,14 @@ func TestEveryStreamIsToldAndHasGoneBeforeTheTimeout(t *testing.T) {
 		each, restarts = 500, 20
 	}
 	for number := range restarts {
-		s := serve(t, newController(t), streams(core.Leaving), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+		s := serve(t, servertest.NewController(t), streams(core.Leaving), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 		c := &crowd{t: t}
-		c.gather(each, s.address, followEvents)
-		c.gather(each/2, s.address, followCoder)
-		c.gather(each/2, s.address, followGorilla)
-		s.expectStats("all are known", func(s core.Stats) bool { return s.Hijacked == each && s.Active == each && s.InFlight == 0 })
-		s.drain()
-		report := s.mustEnd()
+		c.gather(each, s.Address, followEvents)
+		c.gather(each/2, s.Address, followCoder)
+		c.gather(each/2, s.Address, followGorilla)
+		s.ExpectStats("all are known", func(s core.Stats) bool { return s.Hijacked == each && s.Active == each && s.InFlight == 0 })
+		s.Drain()
+		report := s.MustEnd()
 		c.expect(2*each, 0)
 		if report.Hijacked != each || report.Forced != 0 || report.ClosedIdle != 0 {
 			t.Errorf("restart %d: the report is %+v", number+1, report)
@@ -268,17 +269,17 @@ func TestStreamsThatDoNotListenAreEndedAtTheTimeoutAndReported(t *testing.T) {
 	const listening, deaf, timeout = 2, 3, 500 * time.Millisecond
 	for name, follow := range allKinds() {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, newController(t), listeningAndDeaf(), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
+			s := serve(t, servertest.NewController(t), listeningAndDeaf(), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
 			c := &crowd{t: t}
-			c.gather(listening, s.address, follow)
-			c.gather(deaf, s.address+deafPath, follow)
-			s.drain()
-			report, err := s.wait()
+			c.gather(listening, s.Address, follow)
+			c.gather(deaf, s.Address+deafPath, follow)
+			s.Drain()
+			report, err := s.Wait()
 			c.expect(listening, deaf)
 			if !errors.Is(err, stdlib.ErrDrainTimeout) || report.Forced != deaf || report.Duration < timeout {
 				t.Errorf("Serve: %+v, %v", report, err)
 			}
-			s.expectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.Hijacked == 0 })
+			s.ExpectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.Hijacked == 0 })
 		})
 	}
 }
@@ -288,7 +289,7 @@ func TestDrainsOfStreamsLeaveNothingBehind(t *testing.T) {
 	if full {
 		drains = 100
 	}
-	listen(t).Close() // a process's first socket brings the poller's descriptors
+	servertest.Listen(t).Close() // a process's first socket brings the poller's descriptors
 	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 	for number := range drains {
 		func() {
@@ -297,12 +298,12 @@ func TestDrainsOfStreamsLeaveNothingBehind(t *testing.T) {
 			if forced {
 				timeout, paths = 20*time.Millisecond, []string{"", deafPath}
 			}
-			l, ctl := listen(t), newController(t, core.OnAge(far), core.DrainSpread(time.Millisecond))
+			l, ctl := servertest.Listen(t), servertest.NewController(t, core.OnAge(far), core.DrainSpread(time.Millisecond))
 			ctx, drain := context.WithCancel(context.Background())
 			defer drain()
 			done := make(chan error, 1)
 			go func() {
-				_, err := stdlib.Serve(ctx, newServer(stdlib.Middleware(ctl)(listeningAndDeaf())), ctl,
+				_, err := stdlib.Serve(ctx, servertest.NewHTTP(stdlib.Middleware(ctl)(listeningAndDeaf())), ctl,
 					stdlib.On(l), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
 				done <- err
 			}()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -28,7 +29,7 @@ func (a *slowApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-a.release
 		defer close(a.left)
 	}
-	hello(w, r)
+	servertest.Hello(w, r)
 }
 
 // http.TimeoutHandler runs the handler below on another goroutine with a header
@@ -50,9 +51,9 @@ func timeoutAbove(ctl *core.Controller, app http.Handler) http.Handler {
 }
 
 func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
-	ctl, app := newController(t), newSlowApp()
-	s := serveOn(t, listen(t), ctl, newServer(timeoutAbove(ctl, app)))
-	patient, hurried := clienttest.Dial(t, s.address), clienttest.Dial(t, s.address)
+	ctl, app := servertest.NewController(t), newSlowApp()
+	s := servertest.New(t, ctl, servertest.NewHTTP(timeoutAbove(ctl, app))).Start()
+	patient, hurried := clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)
 	patient.ExpectKept(get(t, patient, "/"))
 	ctl.Drain()
 	r := hurried.Get("/slow")
@@ -63,8 +64,8 @@ func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
 	patient.ExpectClosed(get(t, patient, "/"))
 	close(app.release)
 	clienttest.Receive(t, "the end of the handler", app.left)
-	s.drain()
-	if report := s.mustEnd(); report.Announced != 2 || report.Forced != 0 {
+	s.Drain()
+	if report := s.MustEnd(); report.Announced != 2 || report.Forced != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	if stats := ctl.Stats(); stats.InFlight != 0 || stats.Closes[core.ReasonDrain] != 2 {
@@ -73,17 +74,17 @@ func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
 }
 
 func TestTimeoutHandlerBelowTheMiddleware(t *testing.T) {
-	ctl, app := newController(t), newSlowApp()
+	ctl, app := servertest.NewController(t), newSlowApp()
 	hurried := http.TimeoutHandler(app, soon, "too late")
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
-			hello(w, r)
+			servertest.Hello(w, r)
 		} else {
 			hurried.ServeHTTP(w, r)
 		}
 	}))
 	defer close(app.release)
-	client := clienttest.Dial(t, s.address)
+	client := clienttest.Dial(t, s.Address)
 	client.ExpectKept(get(t, client, "/"))
 	ctl.Drain()
 	r := client.Get("/slow")

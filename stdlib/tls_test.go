@@ -16,6 +16,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -55,33 +56,33 @@ func TestTheHandlerSeesThatItIsTLS(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
-			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.TLS == nil || !r.TLS.HandshakeComplete {
 					t.Error("r.TLS does not say so")
 				}
-				hello(w, r)
+				servertest.Hello(w, r)
 			})))
-			s := serveOn(t, listen(t), ctl, srv, configure(srv)...)
-			client := clienttest.DialTLS(t, s.address)
+			s := servertest.New(t, ctl, srv).Start(configure(srv)...)
+			client := clienttest.DialTLS(t, s.Address)
 			client.ExpectKept(get(t, client, "/"))
-			if body := clienttest.DialHTTP2(t, s.address).Get("/").Body; body != "hello" {
+			if body := clienttest.DialHTTP2(t, s.Address).Get("/").Body; body != "hello" {
 				t.Errorf("over HTTP/2 the body is %q", body)
 			}
-			s.expectStats("both connections are known", func(s core.Stats) bool { return s.Open == 2 && s.Untracked == 0 })
+			s.ExpectStats("both connections are known", func(s core.Stats) bool { return s.Open == 2 && s.Untracked == 0 })
 		})
 	}
 }
 
 func TestAClientThatDoesNotFinishTheHandshakeDoesNotHoldUpTheDrain(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(hello), append([]stdlib.ServeOption{
+	s := serve(t, servertest.NewController(t), servertest.Hello, append([]stdlib.ServeOption{
 		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far),
-	}, overTLS.opts...)...)
-	client := clienttest.Dial(t, s.address)
+	}, servertest.OverTLS.Opts...)...)
+	client := clienttest.Dial(t, s.Address)
 	client.Send("\x16\x03\x01\x02\x00")
-	s.expectStats("it is known", func(s core.Stats) bool { return s.Open == 1 })
-	s.drain()
-	if report := s.mustEnd(); report.ClosedIdle != 1 {
+	s.ExpectStats("it is known", func(s core.Stats) bool { return s.Open == 1 })
+	s.Drain()
+	if report := s.MustEnd(); report.ClosedIdle != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 	client.ExpectGone()
@@ -91,16 +92,16 @@ func TestAClientThatDoesNotFinishTheHandshakeDoesNotHoldUpTheDrain(t *testing.T)
 func TestAnAlertIsNotInputAfterTheAnnouncement(t *testing.T) {
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
-			srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 			srv.TLSConfig.MaxVersion = version
-			s := serveOn(t, listen(t), ctl, srv, overTLS.opts...)
-			client := clienttest.DialTLS(t, s.address)
+			s := servertest.New(t, ctl, srv).Start(servertest.OverTLS.Opts...)
+			client := clienttest.DialTLS(t, s.Address)
 			get(t, client, "/")
-			s.beginDrain()
+			s.BeginDrain()
 			client.ExpectClosed(get(t, client, "/"))
 			client.Close() // sends the alert
-			if report := s.mustEnd(); report.InputAfterAnnounce != 0 {
+			if report := s.MustEnd(); report.InputAfterAnnounce != 0 {
 				t.Errorf("the report is %+v", report)
 			}
 		})
@@ -142,17 +143,17 @@ func (l *stuckListener) Accept() (net.Conn, error) {
 // TLS closes with an alert, which does not get out to a client that does not
 // read.
 func TestClientsThatDoNotReadDoNotHoldUpTheDrain(t *testing.T) {
-	l, ctl := &stuckListener{Listener: listen(t)}, newController(t)
-	s := serveOn(t, l, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), append([]stdlib.ServeOption{
+	l, ctl := &stuckListener{Listener: servertest.Listen(t)}, servertest.NewController(t)
+	s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(append([]stdlib.ServeOption{
 		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(500 * time.Millisecond),
-	}, overTLS.opts...)...)
+	}, servertest.OverTLS.Opts...)...)
 	for range 3 {
-		get(t, clienttest.DialTLS(t, s.address), "/")
+		get(t, clienttest.DialTLS(t, s.Address), "/")
 	}
-	s.expectStats("three are idle", func(s core.Stats) bool { return s.Idle == 3 })
+	s.ExpectStats("three are idle", func(s core.Stats) bool { return s.Idle == 3 })
 	l.full.Store(true)
-	s.drain()
-	if report, err := s.wait(); report.ClosedIdle != 3 || report.Forced != 0 || !errors.Is(err, stdlib.ErrDrainTimeout) {
+	s.Drain()
+	if report, err := s.Wait(); report.ClosedIdle != 3 || report.Forced != 0 || !errors.Is(err, stdlib.ErrDrainTimeout) {
 		t.Errorf("Serve: %v, %v", report, err)
 	}
 }

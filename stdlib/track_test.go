@@ -16,6 +16,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -42,13 +43,13 @@ func (s *states) are(want ...string) func() bool {
 }
 
 func TestTheUsersHooksAreCalledToo(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
-		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		srv := servertest.NewHTTP(stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Context().Value(userKey{}) != "the user's" {
 				t.Error("the user's value is not in the context")
 			}
-			hello(w, r)
+			servertest.Hello(w, r)
 		})))
 		var seen states
 		contexts := 0
@@ -57,16 +58,16 @@ func TestTheUsersHooksAreCalledToo(t *testing.T) {
 			return context.WithValue(ctx, userKey{}, "the user's")
 		}
 		srv.ConnState = seen.hook
-		s := serveOn(t, listen(t), ctl, srv, over.opts...)
-		client := over.dial(t, s.address)
+		s := servertest.New(t, ctl, srv).Start(over.Opts...)
+		client := over.Dial(t, s.Address)
 		client.ExpectKept(get(t, client, "/"))
 		ctl.Drain()
 		client.ExpectClosed(get(t, client, "/"))
 		client.Close()
 		clienttest.Eventually(t, "the states are those of net/http",
 			seen.are("new", "active", "idle", "active", "closed"))
-		s.drain()
-		s.mustEnd()
+		s.Drain()
+		s.MustEnd()
 		if contexts != 1 {
 			t.Errorf("ConnContext was called %d times", contexts)
 		}
@@ -74,7 +75,7 @@ func TestTheUsersHooksAreCalledToo(t *testing.T) {
 }
 
 func TestTrack(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	t.Run("wants a server and a Controller", func(t *testing.T) {
 		for _, err := range []error{stdlib.Track(nil, ctl), stdlib.Track(new(http.Server), nil)} {
 			if err == nil || !strings.Contains(err.Error(), "Track") || !strings.Contains(err.Error(), "nil") {
@@ -83,34 +84,34 @@ func TestTrack(t *testing.T) {
 		}
 	})
 	t.Run("twice with one Controller counts once", func(t *testing.T) {
-		ctl := newController(t)
-		srv := newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello)))
+		ctl := servertest.NewController(t)
+		srv := servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))
 		for range 2 {
 			if err := stdlib.Track(srv, ctl); err != nil {
 				t.Fatal(err)
 			}
 		}
-		s := serveOn(t, listen(t), ctl, srv) // and a third time
-		client := clienttest.Dial(t, s.address)
+		s := servertest.New(t, ctl, srv).Start() // and a third time
+		client := clienttest.Dial(t, s.Address)
 		get(t, client, "/")
-		s.expectStats("one connection is open and idle", func(s core.Stats) bool { return s.Open == 1 && s.Idle == 1 })
+		s.ExpectStats("one connection is open and idle", func(s core.Stats) bool { return s.Open == 1 && s.Idle == 1 })
 	})
 	t.Run("with another Controller is an error", func(t *testing.T) {
-		srv, other := newServer(nil), newController(t)
+		srv, other := servertest.NewHTTP(nil), servertest.NewController(t)
 		if err := stdlib.Track(srv, ctl); err != nil {
 			t.Fatal(err)
 		}
 		if err := stdlib.Track(srv, other); err == nil || !strings.Contains(err.Error(), "another Controller") {
 			t.Errorf("Track: %v", err)
 		}
-		if _, err := stdlib.Serve(t.Context(), srv, other, stdlib.On(listen(t))); err == nil || !strings.Contains(err.Error(), "another Controller") {
+		if _, err := stdlib.Serve(t.Context(), srv, other, stdlib.On(servertest.Listen(t))); err == nil || !strings.Contains(err.Error(), "another Controller") {
 			t.Errorf("Serve: %v", err)
 		}
 	})
 }
 
 func TestWhoeverTracksAServerAtTheSameTimeFindsItTracked(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	for range 200 {
 		srv := new(http.Server)
 		var together sync.WaitGroup
@@ -129,7 +130,7 @@ func TestWhoeverTracksAServerAtTheSameTimeFindsItTracked(t *testing.T) {
 }
 
 func TestAServerThatCanNotBeTrackedCanNotBeTrackedOnTheSecondTryEither(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	srv := &http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
 		"h2": func(*http.Server, *tls.Conn, http.Handler) {},
 	}}
@@ -141,9 +142,9 @@ func TestAServerThatCanNotBeTrackedCanNotBeTrackedOnTheSecondTryEither(t *testin
 }
 
 func TestATrackedServerCanBeForgotten(t *testing.T) {
-	ctl := newController(t)
+	ctl := servertest.NewController(t)
 	server := func() weak.Pointer[http.Server] {
-		srv := newServer(nil)
+		srv := servertest.NewHTTP(nil)
 		if err := stdlib.Track(srv, ctl); err != nil {
 			t.Fatal(err)
 		}
@@ -163,12 +164,12 @@ func TestWhoServesOnTheirOwnGetsTheSameDecisions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range everyReason {
 				t.Run(string(c.reason), func(t *testing.T) {
-					ctl, l := newController(t, c.opts...), listen(t)
-					srv := newServer(stdlib.Middleware(ctl)(app()))
+					ctl, l := servertest.NewController(t, c.opts...), servertest.Listen(t)
+					srv := servertest.NewHTTP(stdlib.Middleware(ctl)(app()))
 					if err := stdlib.Track(srv, ctl); err != nil {
 						t.Fatal(err)
 					}
-					startOn(t, srv, wrap(l, ctl), cleartext)
+					servertest.Serve(t, srv, wrap(l, ctl), servertest.Cleartext)
 					client := clienttest.Dial(t, l.Addr().String())
 					if c.before != nil {
 						c.before(ctl)
@@ -200,17 +201,17 @@ func (l valueListener) Accept() (net.Conn, error) {
 }
 
 func TestAConnectionThatCanNotBeLookedUpIsServedUntracked(t *testing.T) {
-	ctl := newController(t)
-	s := serveOn(t, valueListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), stdlib.DrainTimeout(far))
-	client := clienttest.Dial(t, s.address)
+	ctl := servertest.NewController(t)
+	s := servertest.NewOn(t, valueListener{servertest.Listen(t)}, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(stdlib.DrainTimeout(far))
+	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
 	if stats := ctl.Stats(); stats.Open != 0 || stats.Untracked != 1 {
 		t.Errorf("the statistics are %+v", stats)
 	}
 	ctl.Drain()
 	client.ExpectClosed(get(t, client, "/"))
-	s.drain()
-	s.mustEnd()
+	s.Drain()
+	s.MustEnd()
 }
 
 // A listener of the user's own may return connections of any type.
@@ -224,36 +225,36 @@ func (l wrappingListener) Accept() (net.Conn, error) {
 }
 
 func TestConnectionsOfAnotherTypeAreTracked(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
-		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.opts...)
-		s := serveOn(t, wrappingListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(http.HandlerFunc(hello))), opts...)
-		idle, busy := over.dial(t, s.address), over.dial(t, s.address)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.Opts...)
+		s := servertest.NewOn(t, wrappingListener{servertest.Listen(t)}, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(opts...)
+		idle, busy := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, idle, "/")
 		get(t, busy, "/")
-		s.expectStats("two are idle", func(s core.Stats) bool { return s.Open == 2 && s.Idle == 2 })
+		s.ExpectStats("two are idle", func(s core.Stats) bool { return s.Open == 2 && s.Idle == 2 })
 		ctl.Drain()
 		busy.ExpectClosed(get(t, busy, "/"))
-		s.drain()
+		s.Drain()
 		idle.ExpectEnd()
-		if report := s.mustEnd(); report.Announced != 1 || report.ClosedIdle != 1 {
+		if report := s.MustEnd(); report.Announced != 1 || report.ClosedIdle != 1 {
 			t.Errorf("the report is %+v", report)
 		}
 	})
 	t.Run("cut at the timeout", func(t *testing.T) {
-		ctl := newController(t)
+		ctl := servertest.NewController(t)
 		entered, release := make(chan struct{}), make(chan struct{})
 		defer close(release)
 		handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			close(entered)
 			<-release
 		})
-		s := serveOn(t, wrappingListener{listen(t)}, ctl, newServer(stdlib.Middleware(ctl)(handler)), stdlib.DrainTimeout(50*time.Millisecond))
-		client := clienttest.Dial(t, s.address)
+		s := servertest.NewOn(t, wrappingListener{servertest.Listen(t)}, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(handler))).Start(stdlib.DrainTimeout(50 * time.Millisecond))
+		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
-		s.drain()
-		if report, _ := s.wait(); report.Forced != 1 {
+		s.Drain()
+		if report, _ := s.Wait(); report.Forced != 1 {
 			t.Errorf("the report is %+v", report)
 		}
 		if _, err := client.TryReceive(); err == nil {
@@ -265,8 +266,8 @@ func TestConnectionsOfAnotherTypeAreTracked(t *testing.T) {
 func TestWithTheMiddlewareAloneConnectionsAreUntracked(t *testing.T) {
 	for _, c := range everyReason {
 		t.Run(string(c.reason), func(t *testing.T) {
-			ctl := newController(t, c.opts...)
-			client := clienttest.Dial(t, serveBare(t, cleartext, stdlib.Middleware(ctl)(app())))
+			ctl := servertest.NewController(t, c.opts...)
+			client := clienttest.Dial(t, serveBare(t, servertest.Cleartext, stdlib.Middleware(ctl)(app())))
 			if c.before != nil {
 				c.before(ctl)
 			}
@@ -286,23 +287,23 @@ func TestWithTheMiddlewareAloneConnectionsAreUntracked(t *testing.T) {
 }
 
 func TestTheStatisticsFollowTheConnections(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		entered, release := make(chan struct{}), make(chan struct{})
-		s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				entered <- struct{}{}
 				<-release
 			}
-			hello(w, r)
-		}), over.opts...)
+			servertest.Hello(w, r)
+		}), over.Opts...)
 		expect := func(want string) {
 			t.Helper()
-			s.expectStats(want, func(s core.Stats) bool {
+			s.ExpectStats(want, func(s core.Stats) bool {
 				return fmt.Sprintf("open %d idle %d active %d flying %d served %d", s.Open, s.Idle, s.Active, s.InFlight, s.Exchanges) == want
 			})
 		}
 		expect("open 0 idle 0 active 0 flying 0 served 0")
-		one, two := over.dial(t, s.address), over.dial(t, s.address)
+		one, two := over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, one, "/")
 		expect("open 2 idle 2 active 0 flying 0 served 1")
 		two.Send(clienttest.Request("GET", "/slow"))

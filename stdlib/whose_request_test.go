@@ -132,7 +132,7 @@ func TestTheRouteOfASubRequestCountsForTheExchangeThatItIsPartOf(t *testing.T) {
 				ctl := servertest.NewController(t, core.OnRoutes("POST /items/{id}"))
 				var inner http.Handler
 				inner = router(ctl, map[string]http.HandlerFunc{
-					"/items/{id}": hello, "/other": hello,
+					"/items/{id}": servertest.Hello, "/other": servertest.Hello,
 					"/batch": func(w http.ResponseWriter, r *http.Request) {
 						var parts sync.WaitGroup
 						for range 4 {
@@ -177,7 +177,7 @@ func TestARouteThatRanAfterTheHeaderHadLeftIsAnnouncedByTheNextResponse(t *testi
 	ctl := servertest.NewController(t, core.OnRoutes("/secret"))
 	var inner http.Handler
 	inner = router(ctl, map[string]http.HandlerFunc{
-		"/secret": hello, "/other": hello,
+		"/secret": servertest.Hello, "/other": servertest.Hello,
 		"/stream": func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "hello")
 			w.(http.Flusher).Flush()
@@ -205,9 +205,9 @@ func TestBackgroundWorkCountsForNobody(t *testing.T) {
 			kept := make(chan context.Context, 1)
 			begun, done := make(chan struct{}), make(chan struct{})
 			inner := router(ctl, map[string]http.HandlerFunc{
-				"/secret": hello,
-				"/start":  func(w http.ResponseWriter, r *http.Request) { kept <- keep(r.Context()); hello(w, r) },
-				"/slow":   func(w http.ResponseWriter, r *http.Request) { close(begun); <-done; hello(w, r) },
+				"/secret": servertest.Hello,
+				"/start":  func(w http.ResponseWriter, r *http.Request) { kept <- keep(r.Context()); servertest.Hello(w, r) },
+				"/slow":   func(w http.ResponseWriter, r *http.Request) { close(begun); <-done; servertest.Hello(w, r) },
 			})
 			s := servertest.New(t, ctl, servertest.NewHTTP(inner)).Start()
 			client := clienttest.Dial(t, s.Address)
@@ -271,8 +271,8 @@ func TestAnAccessLogLearnsWhetherAndWhyTheResponseAnnounces(t *testing.T) {
 	logged := make(chan line, 1)
 	ctl := servertest.NewController(t, core.OnRoutes("/login"), core.OnStatus(http.StatusTeapot))
 	mux := http.NewServeMux()
-	mux.HandleFunc("/login", hello)
-	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/login", servertest.Hello)
+	mux.HandleFunc("/", servertest.Hello)
 	mux.HandleFunc("/silent", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/teapot", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	accessLog := func(next http.Handler) http.Handler {

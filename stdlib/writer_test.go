@@ -11,6 +11,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -59,15 +60,15 @@ func TestHandlersGetExactlyTheInterfacesOfTheWriterBelow(t *testing.T) {
 	}
 	for name, wrap := range between {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			mux := http.NewServeMux()
 			mux.HandleFunc("/bare", func(w http.ResponseWriter, r *http.Request) { tellInterfaces(wrap(w), r) })
 			ours := stdlib.Middleware(ctl)(http.HandlerFunc(tellInterfaces))
 			mux.HandleFunc("/ours", func(w http.ResponseWriter, r *http.Request) { ours.ServeHTTP(wrap(w), r) })
 			twice := stdlib.Middleware(ctl)(ours)
 			mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) { twice.ServeHTTP(wrap(w), r) })
-			s := serveOn(t, listen(t), ctl, newServer(mux), overTLS.opts...)
-			http1, http2 := clienttest.DialTLS(t, s.address), clienttest.DialHTTP2(t, s.address)
+			s := servertest.New(t, ctl, servertest.NewHTTP(mux)).Start(servertest.OverTLS.Opts...)
+			http1, http2 := clienttest.DialTLS(t, s.Address), clienttest.DialHTTP2(t, s.Address)
 			for _, path := range []string{"/ours", "/twice"} {
 				if want, got := http1.Get("/bare").Body, http1.Get(path).Body; got != want {
 					t.Errorf("over HTTP/1 %s has %s, want %s", path, got, want)
@@ -81,7 +82,7 @@ func TestHandlersGetExactlyTheInterfacesOfTheWriterBelow(t *testing.T) {
 }
 
 func TestAResponseControllerReachesThroughTheWriter(t *testing.T) {
-	s := serve(t, newController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, servertest.NewController(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(onlyAWriter{w})
 		far := time.Now().Add(time.Hour)
 		if err := c.SetReadDeadline(far); err != nil {
@@ -93,17 +94,17 @@ func TestAResponseControllerReachesThroughTheWriter(t *testing.T) {
 		if err := c.Flush(); err != nil {
 			t.Errorf("%s: Flush: %v", r.Proto, err)
 		}
-		hello(w, r)
-	}), overTLS.opts...)
-	get(t, clienttest.DialTLS(t, s.address), "/")
-	if body := clienttest.DialHTTP2(t, s.address).Get("/").Body; body != "hello" {
+		servertest.Hello(w, r)
+	}), servertest.OverTLS.Opts...)
+	get(t, clienttest.DialTLS(t, s.Address), "/")
+	if body := clienttest.DialHTTP2(t, s.Address).Get("/").Body; body != "hello" {
 		t.Errorf("over HTTP/2 the body is %q", body)
 	}
 }
 
 func TestANilControllerLeavesTheHandlerAsItIs(t *testing.T) {
-	srv := newServer(stdlib.Middleware(nil)(stdlib.Sensitive(nil)(http.HandlerFunc(tellInterfaces))))
-	l := listen(t)
+	srv := servertest.NewHTTP(stdlib.Middleware(nil)(stdlib.Sensitive(nil)(http.HandlerFunc(tellInterfaces))))
+	l := servertest.Listen(t)
 	go srv.Serve(l)
 	defer srv.Close()
 	client := clienttest.Dial(t, l.Addr().String())
@@ -119,16 +120,16 @@ func TestSensitiveEndsTheConnectionWithAndWithoutTheMiddlewareAbove(t *testing.T
 		"twice": stdlib.Sensitive,
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := newController(t)
+			ctl := servertest.NewController(t)
 			mux := http.NewServeMux()
-			mux.HandleFunc("/", hello)
-			mux.Handle("/login", stdlib.Sensitive(ctl)(http.HandlerFunc(hello)))
-			s := serveOn(t, listen(t), ctl, newServer(above(ctl)(mux)))
+			mux.HandleFunc("/", servertest.Hello)
+			mux.Handle("/login", stdlib.Sensitive(ctl)(servertest.Hello))
+			s := servertest.New(t, ctl, servertest.NewHTTP(above(ctl)(mux))).Start()
 			if name != "twice" {
-				client := clienttest.Dial(t, s.address)
+				client := clienttest.Dial(t, s.Address)
 				client.ExpectKept(get(t, client, "/"))
 			}
-			client := clienttest.Dial(t, s.address)
+			client := clienttest.Dial(t, s.Address)
 			client.ExpectClosed(get(t, client, "/login"))
 			expectOneClose(t, ctl, core.ReasonRoute)
 		})
