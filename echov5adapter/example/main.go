@@ -1,13 +1,13 @@
-// Command example is a small echo v5 server that drains on SIGTERM. Run it, talk
-// to it with curl, and see -help for its rules.
+// Command example is an echo v5 server that drains on SIGTERM or Ctrl-C.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
-	"io"
+	"log"
+	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v5"
@@ -15,76 +15,39 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/echov5adapter"
-	"github.com/politeclose/politeclose/internal/exampleapp"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 func main() {
-	settings := exampleapp.Parse()
-	ctl, err := core.New(settings.Rules()...)
-	exampleapp.Check(err)
-
-	srv := exampleapp.Server(routes(ctl))
-	report, err := stdlib.Serve(context.Background(), srv, ctl, settings.Listen()...)
-	exampleapp.Finish(ctl, report, err)
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	flag.Parse()
+	if err := serve(*addr); err != nil {
+		log.Fatal(err)
+	}
 }
 
-func routes(ctl *core.Controller) http.Handler {
+func serve(addr string) error {
+	ctl, err := core.New(core.OnRoutes("/accounts/:id/keys"))
+	if err != nil {
+		return err
+	}
+
 	e := echo.New()
-	e.Use(echov5adapter.Middleware(ctl), middleware.Recover())
-	e.Any("/", hello)
-	e.GET("/slow", slow)
-	e.GET("/stream", stream)
-	e.GET("/large", large)
+	e.Pre(middleware.RemoveTrailingSlash())
+	e.Use(echov5adapter.Middleware(ctl)) // for the pattern in echo's syntax
+	e.Use(middleware.RequestID(), middleware.RequestLogger(), middleware.Recover(), middleware.Gzip())
+	e.Use(middleware.ContextTimeout(20 * time.Second))
+	e.GET("/", hello)
+	e.GET("/accounts/:id/keys", keys)
 	e.POST("/login", login, echov5adapter.Sensitive(ctl))
 	e.GET("/readyz", echo.WrapHandler(stdlib.Ready(ctl)))
-	return e
+
+	srv := &http.Server{Addr: addr, Handler: e, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
+		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))
+	return err
 }
 
-func hello(c *echo.Context) error {
-	return c.String(http.StatusOK, "hello\n")
-}
-
-// slow takes a second. A drain waits for it.
-func slow(c *echo.Context) error {
-	select {
-	case <-time.After(time.Second):
-		return c.String(http.StatusOK, "done\n")
-	case <-c.Request().Context().Done():
-		return c.Request().Context().Err()
-	}
-}
-
-// stream sends the time until the client leaves or the connection has to go.
-func stream(c *echo.Context) error {
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	leaving := core.Leaving(c.Request().Context())
-	for {
-		fmt.Fprintln(c.Response(), time.Now().Format(time.TimeOnly))
-		http.NewResponseController(c.Response()).Flush()
-		select {
-		case <-tick.C:
-		case <-leaving:
-			fmt.Fprintln(c.Response(), "bye")
-			return nil
-		case <-c.Request().Context().Done():
-			return nil
-		}
-	}
-}
-
-// large sends 8 MB.
-func large(c *echo.Context) error {
-	body := strings.NewReader(strings.Repeat("politeclose\n", 8<<20/12))
-	http.ServeContent(c.Response(), c.Request(), "large.txt", time.Time{}, body)
-	return nil
-}
-
-// login is sensitive: its connection ends with its response.
-func login(c *echo.Context) error {
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(c.Response(), c.Request().Body, 1<<20)); err != nil {
-		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, err.Error())
-	}
-	return c.String(http.StatusOK, "welcome\n")
-}
+func hello(c *echo.Context) error { return c.String(http.StatusOK, "hello\n") }
+func keys(c *echo.Context) error  { return c.String(http.StatusOK, "keys of "+c.Param("id")+"\n") }
+func login(c *echo.Context) error { return c.String(http.StatusOK, "welcome\n") }

@@ -1,90 +1,52 @@
-// Command gin is a small gin server that drains on SIGTERM. Run it, talk to it
-// with curl, and see -help for its rules.
+// Command gin is a gin server that drains on SIGTERM or Ctrl-C.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
-	"io"
+	"log"
+	"net"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/gin-contrib/gzip"
 	"github.com/gin-gonic/gin"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/ginadapter"
-	"github.com/politeclose/politeclose/internal/exampleapp"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 func main() {
-	settings := exampleapp.Parse()
-	ctl, err := core.New(settings.Rules()...)
-	exampleapp.Check(err)
-
-	srv := exampleapp.Server(routes(ctl))
-	report, err := stdlib.Serve(context.Background(), srv, ctl, settings.Listen()...)
-	exampleapp.Finish(ctl, report, err)
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	flag.Parse()
+	if err := serve(*addr); err != nil {
+		log.Fatal(err)
+	}
 }
 
-func routes(ctl *core.Controller) http.Handler {
+func serve(addr string) error {
+	ctl, err := core.New(core.OnRoutes("/accounts/:id/keys"))
+	if err != nil {
+		return err
+	}
+
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	r.Use(ginadapter.Middleware(ctl), gin.Recovery())
-	r.Any("/", hello)
-	r.GET("/slow", slow)
-	r.GET("/stream", stream)
-	r.GET("/large", large)
+	r.Use(ginadapter.Middleware(ctl)) // for the pattern in gin's syntax
+	r.Use(gin.Logger(), gin.Recovery(), gzip.Gzip(gzip.DefaultCompression))
+	r.GET("/", hello)
+	r.GET("/accounts/:id/keys", keys)
 	r.POST("/login", ginadapter.Sensitive(ctl), login)
 	r.GET("/readyz", gin.WrapH(stdlib.Ready(ctl)))
-	return r
+
+	srv := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
+		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))
+	return err
 }
 
-func hello(c *gin.Context) {
-	c.String(http.StatusOK, "hello\n")
-}
-
-// slow takes a second. A drain waits for it.
-func slow(c *gin.Context) {
-	select {
-	case <-time.After(time.Second):
-		c.String(http.StatusOK, "done\n")
-	case <-c.Request.Context().Done():
-	}
-}
-
-// stream sends the time until the client leaves or the connection has to go.
-func stream(c *gin.Context) {
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	leaving := core.Leaving(c.Request.Context()) // not c: that is another context
-	c.Stream(func(w io.Writer) bool {
-		fmt.Fprintln(w, time.Now().Format(time.TimeOnly))
-		c.Writer.Flush()
-		select {
-		case <-tick.C:
-			return true
-		case <-leaving:
-			fmt.Fprintln(w, "bye")
-			return false
-		case <-c.Request.Context().Done():
-			return false
-		}
-	})
-}
-
-// large sends 8 MB.
-func large(c *gin.Context) {
-	body := strings.NewReader(strings.Repeat("politeclose\n", 8<<20/12))
-	http.ServeContent(c.Writer, c.Request, "large.txt", time.Time{}, body)
-}
-
-// login is sensitive: its connection ends with its response.
-func login(c *gin.Context) {
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(c.Writer, c.Request.Body, 1<<20)); err != nil {
-		c.AbortWithError(http.StatusRequestEntityTooLarge, err)
-		return
-	}
-	c.String(http.StatusOK, "welcome\n")
-}
+func hello(c *gin.Context) { c.String(http.StatusOK, "hello\n") }
+func keys(c *gin.Context)  { c.String(http.StatusOK, "keys of %s\n", c.Param("id")) }
+func login(c *gin.Context) { c.String(http.StatusOK, "welcome\n") }

@@ -9,14 +9,14 @@ import (
 // way is one way to stop a server on SIGTERM.
 type way struct {
 	name string
-	// program is a server with these flags, and drain those of examples/stdlib
-	// that are about a drain.
+	// program is a server with these flags, and drain those of
+	// internal/exampleserver that are about a drain.
 	program func(t *testing.T, drain []string, flags ...string) []string
 }
 
 var (
 	politeclose = way{"politeclose", func(t *testing.T, drain []string, flags ...string) []string {
-		return slices.Concat([]string{example(t, "stdlib")}, drain, flags)
+		return slices.Concat([]string{build(t, exampleServer)}, drain, flags)
 	}}
 	shutdown = way{"Shutdown", func(t *testing.T, _ []string, flags ...string) []string {
 		return slices.Concat([]string{self(t)}, flags)

@@ -2,20 +2,24 @@ package interop
 
 import (
 	"fmt"
+	"net"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
-// The other programs that users copy, once each behind nginx.
-func TestExamplesRestartBehindNginx(t *testing.T) {
+// The other routers, once each behind nginx.
+func TestRoutersRestartBehindNginx(t *testing.T) {
 	for _, name := range []string{"chi", "gin", "echo"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBook()
-			program := append([]string{example(t, name)}, serviceFlags(t)...)
+			program := append([]string{build(t, exampleServer), "-router", name}, serviceFlags(t)...)
 			one := newReplica(t, b, true, program...)
 			two := newReplica(t, b, true, program...)
 			one.start()
@@ -40,22 +44,61 @@ func TestExamplesRestartBehindNginx(t *testing.T) {
 	}
 }
 
-// example is a program of examples/, built once.
-func example(t *testing.T, name string) string {
+// The programs that users copy: the sensitive routes end their connections, and
+// SIGTERM the program.
+func TestExamplesServeAndDrain(t *testing.T) {
+	for _, name := range []string{"stdlib", "chi", "gin", "echo"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newReplica(t, newBook(), false, build(t, "examples/"+name))
+			server.start()
+			kept := clienttest.Dial(t, server.address)
+			for path, body := range map[string]string{"/": "hello\n", "/readyz": "ready\n"} {
+				response := kept.Get(path)
+				kept.ExpectKept(response)
+				if response.Body != body {
+					t.Errorf("%s answers %q, want %q", path, response.Body, body)
+				}
+			}
+			one := clienttest.Dial(t, server.address)
+			one.ExpectClosed(one.Get("/accounts/7/keys"))
+			two := clienttest.Dial(t, server.address)
+			two.Send(clienttest.Request(http.MethodPost, "/login"))
+			two.ExpectClosed(two.Receive())
+
+			server.running.terminate()
+			clienttest.Eventually(t, "the port is closed", func() bool {
+				conn, err := net.Dial("tcp", server.address)
+				if err == nil {
+					conn.Close()
+				}
+				return err != nil
+			})
+			kept.ExpectClosed(kept.Get("/"))
+			server.running.expectEnd()
+		})
+	}
+}
+
+// exampleServer is the program with the flags of examples/deploy.
+const exampleServer = "internal/exampleserver"
+
+// build returns a program of the repository, built once.
+func build(t *testing.T, folder string) string {
 	t.Helper()
-	build, _ := examples.LoadOrStore(name, sync.OnceValues(func() (string, error) {
-		program := filepath.Join(exampleFolder, name)
-		said, err := exec.Command("go", "build", "-o", program, "../../examples/"+name).CombinedOutput()
+	built, _ := programs.LoadOrStore(folder, sync.OnceValues(func() (string, error) {
+		program := filepath.Join(programFolder, filepath.Base(folder))
+		said, err := exec.Command("go", "build", "-o", program, "../../"+folder).CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, said)
 		}
 		return program, err
 	}))
-	program, err := build.(func() (string, error))()
+	program, err := built.(func() (string, error))()
 	if err != nil {
-		t.Fatalf("go build ./examples/%s: %v", name, err)
+		t.Fatalf("go build ./%s: %v", folder, err)
 	}
 	return program
 }
 
-var examples sync.Map // name → func() (program string, err error)
+var programs sync.Map // folder → func() (program string, err error)

@@ -60,7 +60,7 @@ func TestTheKubernetesManifestStartsAServerThatDrains(t *testing.T) {
 		}
 	}
 	ready := field(t, manifest, "path")
-	pod := newReplica(t, newBook(), false, append([]string{example(t, "stdlib")}, arguments...)...)
+	pod := newReplica(t, newBook(), false, append([]string{build(t, exampleServer)}, arguments...)...)
 	pod.start()
 
 	kept := clienttest.Dial(t, pod.address)

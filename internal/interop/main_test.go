@@ -23,16 +23,16 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// exampleFolder has the programs that the tests build.
-var exampleFolder string
+// programFolder has the programs that the tests build.
+var programFolder string
 
 func run(m *testing.M) (status int) {
 	var err error
-	if exampleFolder, err = os.MkdirTemp("", "politeclose-interop"); err != nil {
+	if programFolder, err = os.MkdirTemp("", "politeclose-interop"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(exampleFolder)
+	defer os.RemoveAll(programFolder)
 	return m.Run()
 }
 
