@@ -2,35 +2,38 @@ package fleetsim
 
 import (
 	"net/http"
-	"slices"
 	"time"
 )
 
 // Result is what happened.
 type Result struct {
-	Scenario, Policy, Placement string
-	// Balanced is after how long the replicas that came with the scenario
-	// had 90 % of their fair share; negative if never, or if none came.
-	Balanced time.Duration
+	Scenario  string `json:"scenario"`
+	Policy    string `json:"policy"`
+	Placement string `json:"placement"`
+	// Balanced is after how many seconds the replicas that came with the
+	// scenario had 90 % of their fair share; negative if never, or if none
+	// came.
+	Balanced float64 `json:"balanced_s"`
 	// ClosesUntil are the closes by the policy until then, all of them if
 	// never.
-	ClosesUntil int
-	Closes      int     // by the policy
-	EndRate     float64 // closes per second in the last third of the time
-	// Largest is the largest replica's number of connections in means: five
-	// minutes after the scenario's last event, and at the end.
-	LargestAfter, LargestAtEnd float64
+	ClosesUntil int     `json:"closes_until_balanced"`
+	Closes      int     `json:"closes"`                // by the policy
+	EndRate     float64 `json:"closes_per_second_end"` // in the last third of the time
+	// The largest replica's number of connections in means: five minutes
+	// after the scenario's last event, and at the end.
+	LargestAfter float64 `json:"largest_after_5m"`
+	LargestAtEnd float64 `json:"largest_at_end"`
 	// Moves are new connections per client, drains and crashes included.
-	Moves float64
+	Moves float64 `json:"moves_per_client"`
 	// PollsPerSecond are those of one replica.
-	PollsPerSecond float64
-	// ClosesBySecond has the closes of each second.
-	ClosesBySecond []int
-	Samples        []Sample
+	PollsPerSecond float64 `json:"polls_per_second"`
+	// ClosesByMinute has the closes by the policy in each minute.
+	ClosesByMinute []int    `json:"closes_by_minute"`
+	Samples        []Sample `json:"-"`
 }
 
 // Sample is how many connections each replica had, in the order in which they
-// came; -1 for one that had not come or was gone.
+// came; -1 for one that was gone.
 type Sample struct {
 	At          time.Duration
 	Connections []int
@@ -59,7 +62,7 @@ const settling = 5 * time.Minute
 func (b *book) begin(w *world) {
 	b.header = make(http.Header)
 	b.newcomers = len(w.replicas)
-	b.balanced = -1
+	b.balanced = -time.Second
 	b.settled = w.now
 	b.sample(w)
 }
@@ -140,6 +143,16 @@ func (b *book) sample(w *world) {
 	}
 }
 
+func (b *book) minutes() (closes []int) {
+	for second, n := range b.closes {
+		if second%60 == 0 {
+			closes = append(closes, 0)
+		}
+		closes[len(closes)-1] += n
+	}
+	return closes
+}
+
 func (b *book) result(w *world) Result {
 	last := b.closes[len(b.closes)*2/3:]
 	atEnd := 0
@@ -148,12 +161,12 @@ func (b *book) result(w *world) Result {
 	}
 	r := Result{
 		Scenario: w.Scenario.Name, Policy: w.Policy.Name, Placement: w.Placement,
-		Balanced: b.balanced, ClosesUntil: b.until, Closes: b.total(),
+		Balanced: b.balanced.Seconds(), ClosesUntil: b.until, Closes: b.total(),
 		EndRate:      float64(atEnd) / float64(len(last)),
 		LargestAfter: b.largest, LargestAtEnd: largest(w),
 		Moves:          float64(b.moves) / float64(w.Clients),
 		PollsPerSecond: float64(b.polls) / w.Duration.Seconds() / float64(w.Replicas),
-		ClosesBySecond: slices.Clone(b.closes),
+		ClosesByMinute: b.minutes(),
 		Samples:        b.samples,
 	}
 	if r.Balanced < 0 {

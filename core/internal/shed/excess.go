@@ -28,8 +28,9 @@ const (
 	helpful = 1.0 / 16
 	// leastPause is how long nobody goes after closes that did not help.
 	// The next pause is twice as long, and so on up to mostPause.
-	leastPause = int64(time.Minute)
-	mostPause  = 1024 * leastPause
+	leastPause   = int64(30 * time.Second)
+	mostFailures = 11
+	mostPause    = leastPause << mostFailures
 )
 
 // Excess closes what a replica has above its fair share, in rounds of half a
@@ -177,14 +178,22 @@ func (x *Excess) rest() {
 // close in eleven goes to a new one, and one connection in eleven is the
 // excess. So after a quarter of them it should be smaller by a quarter, give or
 // take what chance does.
+//
+// While clients arrive from elsewhere, in a rolling restart, an excess that is
+// held down does not become smaller either. So a pause begins with half a
+// minute in which it is watched: where it grows by half of what had been closed
+// in such a time, that had helped.
 type verdict struct {
 	until    int64 // of a pause
+	watching bool  // it is the first half minute of it
 	failures int
 
 	judging bool
+	since   int64
 	made    int64 // closes when it began to judge
 	open    int   // then
 	excess  float64
+	rate    float64 // closes per nanosecond before the pause
 }
 
 func (v *verdict) reset() { *v = verdict{} }
@@ -192,18 +201,25 @@ func (v *verdict) reset() { *v = verdict{} }
 // follow is told between two rounds what has become of the closes so far, and
 // reports whether there may be more.
 func (v *verdict) follow(now, made int64, open int, excess float64) bool {
-	if now < v.until {
+	switch closed := float64(made - v.made); {
+	case now < v.until:
 		return false
-	}
-	if v.judging && float64(made-v.made) < float64(v.open)/4 {
+	case !v.judging:
+	case v.watching:
+		v.watching = false
+		if excess-v.excess < v.rate*float64(leastPause)/2 {
+			v.until = now + min(leastPause<<v.failures, mostPause)
+			v.failures = min(v.failures+1, mostFailures)
+		} else {
+			v.failures = 0
+		}
+	case closed < float64(v.open)/4:
 		return true
+	case excess > v.excess*(1-helpful):
+		v.watching = true
+		v.until = now + leastPause
+		v.rate = closed / float64(now-v.since)
 	}
-	failed := v.judging && excess > v.excess*(1-helpful)
-	v.judging, v.made, v.open, v.excess = true, made, open, excess
-	if !failed {
-		return true
-	}
-	v.until = now + min(leastPause<<v.failures, mostPause)
-	v.failures = min(v.failures+1, 10)
-	return false
+	v.judging, v.since, v.made, v.open, v.excess = true, now, made, open, excess
+	return now >= v.until
 }

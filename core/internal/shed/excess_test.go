@@ -165,7 +165,7 @@ func TestWhereConnectionsComeBackItDiesOut(t *testing.T) {
 	c.returns = func() bool { return true }
 	// Each pause is twice as long as the one before: the try at the end of the
 	// first hour is the seventh, and the next seven hours have three more.
-	if got := sum(c.run(time.Hour)); got < 100 || got > 8*50 {
+	if got := sum(c.run(time.Hour)); got < 100 || got > 9*50 {
 		t.Errorf("%d closed in the first hour", got)
 	}
 	if got := sum(c.run(7 * time.Hour)); got < 50 || got > 4*50 {

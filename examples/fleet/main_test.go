@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
+	for _, args := range [][]string{
+		{"-replicas", "3"}, {"-clients", "many"}, {"-think", "0s"}, {"-placement", "best"}, {"-scenario", "fire"},
+		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-json=perhaps"}, {"now"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), args, &stdout, &stderr); status != 2 {
+			t.Errorf("%v: status %d", args, status)
+		}
+		if said := stderr.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "allowed") || stdout.Len() > 0 {
+			t.Errorf("%v: %q", args, said)
+		}
+	}
+}
+
+var small = []string{"-replicas", "10", "-clients", "1000", "-duration", "1m"}
+
+func TestTheTableHasALineForEachSimulation(t *testing.T) {
+	plot := filepath.Join(t.TempDir(), "fleet.svg")
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), append(small, "-scenario", "all", "-plot", plot), &stdout, &stderr); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr.String())
+	}
+	for _, name := range []string{"scale-out", "rolling restart", "crash of a tenth", "slow replica", "flapping readiness", "nobody answers"} {
+		if n := strings.Count(stdout.String(), "\n"+name); n != 5 {
+			t.Errorf("%d lines for %s", n, name)
+		}
+	}
+	if !strings.HasSuffix(stderr.String(), "100 % simulated\n") {
+		t.Errorf("the progress ends with %q", stderr.String())
+	}
+	if svg, err := os.ReadFile(plot); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
+		t.Errorf("the plot: %v", err)
+	}
+}
+
+func TestJSONHasTheSameAndTheSameSeedGivesItAgain(t *testing.T) {
+	run := func() string {
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), append(small, "-json", "-seed", "7", "-placement", "random"), &stdout, &stderr); status != 0 {
+			t.Fatalf("status %d: %s", status, stderr.String())
+		}
+		return stdout.String()
+	}
+	one := run()
+	var results []map[string]any
+	if err := json.Unmarshal([]byte(one), &results); err != nil || len(results) != 5 || results[3]["policy"] != "excess" {
+		t.Errorf("%v: %s", err, one)
+	}
+	if again := run(); again != one {
+		t.Errorf("once\n%s\nand again\n%s", one, again)
+	}
+}
