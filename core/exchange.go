@@ -41,14 +41,14 @@ type Exchange struct {
 // A kind says whose request an exchange is. It is decided once, by who begins
 // the exchange, and nothing else is read from which fields are set:
 //
-//	kind        the request is                      counted  decides  tells with
-//	ownKind     its HTTP/1 connection's own         yes      yes      header, mark
-//	streamKind  a stream of its HTTP/2 connection   yes      yes      GOAWAY, mark
-//	loneKind    one whose connection has no record  yes      yes      header
-//	partKind    part of another exchange            no       no       –
-//	noKind      nobody's                            no       no       –
+//	kind        the request is                      it
+//	ownKind     its HTTP/1 connection's own         decides; header and mark
+//	streamKind  a stream of its HTTP/2 connection   decides; GOAWAY and mark
+//	loneKind    one whose connection has no record  decides; header
+//	partKind    part of another exchange            reports to that one
+//	noKind      nobody's                            does nothing
 //
-// A mark is remembered on the connection. Nobody's is a request of a nil
+// What decides is counted. A mark is remembered on the connection. Nobody's is a request of a nil
 // Controller, and one that the program makes after its exchange.
 //
 // A part is what begins below another exchange of the same Controller: a

@@ -52,35 +52,35 @@ func LeavingReason(ctx context.Context) Reason {
 }
 
 // leaverOf returns the leaver of the exchange with this context and its
-// Controller. It makes one where there is none and make says so.
-func leaverOf(ctx context.Context, make bool) (*leaving.Channel, *Controller) {
+// Controller. It makes one where there is none and begin says so.
+func leaverOf(ctx context.Context, begin bool) (*leaving.Channel, *Controller) {
 	switch found := ctx.Value(contextKey{}).(type) {
 	case *Connection:
-		return found.leaver(ctx, make), found.ctl
+		return found.leaver(ctx, begin), found.ctl
 	case *scoped:
 		e := found.decider()
 		if e.kind == ownKind {
-			return e.conn.leaver(ctx, make), e.conn.ctl
+			return e.conn.leaver(ctx, begin), e.conn.ctl
 		}
-		return e.more.scope.leaver(make), e.controller()
+		return e.more.scope.leaver(begin), e.controller()
 	}
 	return nil, nil
 }
 
 // leaver returns that of the HTTP/1 exchange under way, or of the connection's
 // new owner after a hijack.
-func (c *Connection) leaver(ctx context.Context, make bool) *leaving.Channel {
+func (c *Connection) leaver(ctx context.Context, begin bool) *leaving.Channel {
 	e := c.current.Load()
 	if c.bits.Load()&(bitHijacked|bitLost) == 0 && (e == nil || ctx.Err() != nil) {
 		return c.lastLeaver()
 	}
-	if e != nil && make {
+	if e != nil && begin {
 		e.leaveFlight()
 	}
 	s := c.sharedRecord()
 	s.mu.Lock()
 	l := s.leaver
-	begun := l == nil && make
+	begun := l == nil && begin
 	if begun {
 		l = c.ctl.leavers.Add(c.lot)
 		s.leaver, s.last = l, l
@@ -146,9 +146,9 @@ func (c *Connection) leavesForAge(e *Exchange) (reason uint32, again bool) {
 }
 
 // leaver returns that of a stream or of an exchange without a record.
-func (s *scoped) leaver(make bool) *leaving.Channel {
+func (s *scoped) leaver(begin bool) *leaving.Channel {
 	l := s.leaving.Load()
-	if l != nil || !make {
+	if l != nil || !begin {
 		return l
 	}
 	s.leaveFlight()

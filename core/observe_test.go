@@ -163,12 +163,11 @@ func TestHowAConnectionEndedIsWhatServerAndRulesKnow(t *testing.T) {
 
 func TestEachProtocolIsCountedApart(t *testing.T) {
 	ctl := newController(t, OnStatus(http.StatusTeapot))
-	over := func(major, minor int) *Connection {
+	over := func(major, minor int) {
 		conn := openConnection(ctl)
 		r := requestOn(conn, "/")
 		r.ProtoMajor, r.ProtoMinor = major, minor
 		exchange(ctl, r, respond(http.StatusTeapot))
-		return conn
 	}
 	over(1, 0)
 	over(1, 1)

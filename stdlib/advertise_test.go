@@ -37,7 +37,7 @@ func TestKeepAliveIsAdvertisedOnlyWhereTheConnectionStays(t *testing.T) {
 	}
 }
 
-func TestAKeepAliveThatCanNotBeAdvertisedIsAnError(t *testing.T) {
+func TestAKeepAliveThatCannotBeAdvertisedIsAnError(t *testing.T) {
 	for _, c := range []struct {
 		idle, read, margin time.Duration
 		names              []string

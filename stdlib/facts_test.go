@@ -150,7 +150,7 @@ func TestFactShutdownWaitsForNoHijackedConnection(t *testing.T) {
 	echo(t, client)
 }
 
-func TestFactMaxBytesReaderCanNotCloseThroughAWrappedWriter(t *testing.T) {
+func TestFactMaxBytesReaderCannotCloseThroughAWrappedWriter(t *testing.T) {
 	tooLarge := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3))
 		if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {

@@ -93,7 +93,7 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 	}
 }
 
-// http.MaxBytesReader can not close the connection through a wrapped writer
+// http.MaxBytesReader cannot close the connection through a wrapped writer
 // (go.dev/issue/73754); OnStatus does.
 func TestAClientThatIsStillSendingReadsThe413(t *testing.T) {
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {

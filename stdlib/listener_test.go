@@ -18,7 +18,7 @@ import (
 	"github.com/politeclose/politeclose/stdlib"
 )
 
-func TestListenerPassesWhatItCanNotImprove(t *testing.T) {
+func TestListenerPassesWhatItCannotImprove(t *testing.T) {
 	ctl, l := servertest.NewController(t), servertest.Listen(t)
 	if got := stdlib.Listener(nil, ctl); got != nil {
 		t.Errorf("without a listener it is %v", got)

@@ -227,7 +227,7 @@ func TestTLSClientsThatDoNotReadDoNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-func TestARequestOnAConnectionThatCanNotBeLookedUpIsWaitedFor(t *testing.T) {
+func TestARequestOnAConnectionThatCannotBeLookedUpIsWaitedFor(t *testing.T) {
 	for _, patience := range []time.Duration{far, 50 * time.Millisecond} {
 		ctl, handler := servertest.NewController(t), newHeld()
 		l := servertest.Listen(t)

@@ -129,7 +129,7 @@ func TestWhoeverTracksAServerAtTheSameTimeFindsItTracked(t *testing.T) {
 	}
 }
 
-func TestAServerThatCanNotBeTrackedCanNotBeTrackedOnTheSecondTryEither(t *testing.T) {
+func TestAServerThatCannotBeTrackedCannotBeTrackedOnTheSecondTryEither(t *testing.T) {
 	ctl := servertest.NewController(t)
 	srv := &http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
 		"h2": func(*http.Server, *tls.Conn, http.Handler) {},
@@ -187,7 +187,7 @@ func TestWhoServesOnTheirOwnGetsTheSameDecisions(t *testing.T) {
 	}
 }
 
-// valueConn is a connection that can not be a map's key.
+// valueConn is a connection that cannot be a map's key.
 type valueConn struct {
 	net.Conn
 	_ []string
@@ -200,7 +200,7 @@ func (l valueListener) Accept() (net.Conn, error) {
 	return valueConn{Conn: c}, err
 }
 
-func TestAConnectionThatCanNotBeLookedUpIsServedUntracked(t *testing.T) {
+func TestAConnectionThatCannotBeLookedUpIsServedUntracked(t *testing.T) {
 	ctl := servertest.NewController(t)
 	s := servertest.NewOn(t, valueListener{servertest.Listen(t)}, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(stdlib.DrainTimeout(far))
 	client := clienttest.Dial(t, s.Address)

@@ -3,6 +3,7 @@
 package header
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -63,9 +64,7 @@ func (o Override) TakeBack() {
 	if o.added != "" {
 		delete(o.header, o.added)
 	}
-	for name, values := range o.former {
-		o.header[name] = values
-	}
+	maps.Copy(o.header, o.former)
 }
 
 // WithoutConnection hides a handler's Connection field from a 1xx response.

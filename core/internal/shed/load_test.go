@@ -2,11 +2,12 @@ package shed
 
 import "testing"
 
-// sampled lets a load last from a moment on, and returns the next moment.
-func sampled(l *Load, from, duration int64, pressure float64, connections int) int64 {
+// sampled lets a load of 100 connections last from a moment on, and returns the
+// next moment.
+func sampled(l *Load, from, duration int64, pressure float64) int64 {
 	now := from
 	for ; now < from+duration; now += l.Interval() {
-		l.Sample(now, pressure, connections)
+		l.Sample(now, pressure, 100)
 	}
 	return now
 }
@@ -19,19 +20,19 @@ func newLoad() *Load {
 
 func TestTheShareFollowsThePressureSlowlyUpAndAtOnceToZero(t *testing.T) {
 	l := newLoad()
-	now := sampled(l, 1, second, 0.5, 100)
+	now := sampled(l, 1, second, 0.5)
 	if got := l.Share(now); got < 0.28 || got > 0.33 {
 		t.Errorf("a share of %v after one second, want 63 %% of 0.5", got)
 	}
-	now = sampled(l, now, 10*second, 0.5, 100)
+	now = sampled(l, now, 10*second, 0.5)
 	if got := l.Share(now); got < 0.499 || got > 0.5 {
 		t.Errorf("a share of %v after ten seconds", got)
 	}
-	now = sampled(l, now, 10*second, 1e9, 100)
+	now = sampled(l, now, 10*second, 1e9)
 	if got := l.Share(now); got != maxLoadShare {
 		t.Errorf("a share of %v at the highest pressure", got)
 	}
-	now = sampled(l, now, l.Interval(), -3, 100)
+	now = sampled(l, now, l.Interval(), -3)
 	if got := l.Share(now); got != 0 {
 		t.Errorf("a share of %v without pressure", got)
 	}
@@ -39,7 +40,7 @@ func TestTheShareFollowsThePressureSlowlyUpAndAtOnceToZero(t *testing.T) {
 
 func TestAShareThatNobodySampledForASecondIsNone(t *testing.T) {
 	l := newLoad()
-	now := sampled(l, 1, 10*second, 1, 100)
+	now := sampled(l, 1, 10*second, 1)
 	if l.Share(now+second/2) == 0 || l.Share(now+second+1) != 0 {
 		t.Errorf("shares of %v and %v", l.Share(now+second/2), l.Share(now+second+1))
 	}
@@ -47,7 +48,7 @@ func TestAShareThatNobodySampledForASecondIsNone(t *testing.T) {
 
 func TestWhoIsInTheShareGoesUnlessItIsYoung(t *testing.T) {
 	l := newLoad()
-	now := sampled(l, 1, 30*second, 0.5, 100)
+	now := sampled(l, 1, 30*second, 0.5)
 	const low, high = 1 << 30, 3 << 30
 	for _, c := range []struct {
 		name   string
@@ -68,8 +69,8 @@ func TestWhoIsInTheShareGoesUnlessItIsYoung(t *testing.T) {
 
 func TestEpochsPassOnlyWithEvents(t *testing.T) {
 	l := newLoad()
-	now := sampled(l, 1, 5*second, 0.5, 100)
-	sampled(l, now, 5*60*second, 0, 100)
+	now := sampled(l, 1, 5*second, 0.5)
+	sampled(l, now, 5*60*second, 0)
 	if got := l.epoch.Load(); got != 1 {
 		t.Errorf("%d epochs after one event and five minutes", got)
 	}
@@ -83,13 +84,13 @@ func TestClosesForLoadAreHalvedWhereTheyDoNotHelpAndFreeAfterwards(t *testing.T)
 	budget.Init(10, 20)
 	now := int64(1)
 	for range 1200 {
-		now = sampled(l, now, l.Interval(), 0.8, 100)
+		now = sampled(l, now, l.Interval(), 0.8)
 		l.Take(now, LongAgo, budget)
 	}
 	if got := l.Rate(); got != leastLoadRate {
 		t.Errorf("a rate of %v after two minutes of the same pressure", got)
 	}
-	sampled(l, now, 11*second, 0, 100)
+	sampled(l, now, 11*second, 0)
 	if got := l.Rate(); got != 10 {
 		t.Errorf("a rate of %v after the load has gone", got)
 	}
@@ -98,7 +99,7 @@ func TestClosesForLoadAreHalvedWhereTheyDoNotHelpAndFreeAfterwards(t *testing.T)
 func TestARefusalOfTheBudgetCostsTheRestraintNothing(t *testing.T) {
 	l, budget := newLoad(), new(Budget)
 	budget.Init(1, 1)
-	now := sampled(l, 1, second, 0.8, 100)
+	now := sampled(l, 1, second, 0.8)
 	budget.Take(now)
 	if l.Take(now, LongAgo, budget) {
 		t.Fatal("more than the budget")
