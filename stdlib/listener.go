@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib/internal/quiesce"
 )
 
 // Listener returns inner with connections that end without destroying the last
@@ -85,7 +86,8 @@ var tlsListener = reflect.TypeOf(tls.NewListener(nil, nil))
 // listener makes conns of what it accepts, counts them, and has its end in steps,
 // so that a drain can close it before net/http is told of a shutdown:
 //
-//  1. beginClose closes what is listened on. Accept still returns what that gives.
+//  1. beginClose empties what is listened on, where that can be, and closes it.
+//     Accept still returns what that gives.
 //  2. When it gives nothing more, ended opens. Accept does not return: with it
 //     http.Server.Serve would, and with that a program whose last line it is.
 //  3. Accept returns when released opens: by net/http's Close, which is its
@@ -100,6 +102,7 @@ type listener struct {
 	closed  atomic.Bool     // what is listened on
 	closing atomic.Bool     // by beginClose
 
+	loss     error // why somebody may have been lost by the close; there when ended opens
 	ended    *latch
 	err      error // why it ended, once it has; nil where beginClose is why
 	released *latch
@@ -173,8 +176,18 @@ func (l *listener) end(err error) {
 // on, which may be the user's.
 func (l *listener) beginClose() {
 	if !l.closing.Swap(true) {
-		go l.closeInner()
+		go l.emptyAndClose()
 	}
+}
+
+func (l *listener) emptyAndClose() {
+	if socket, ok := l.Listener.(*quiesce.Listener); ok {
+		loss := socket.Empty(l.released.opened)
+		if !l.released.isOpen() {
+			l.loss = loss
+		}
+	}
+	l.closeInner()
 }
 
 func (l *listener) closeInner() error {

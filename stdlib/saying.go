@@ -39,7 +39,18 @@ func (d *drain) sayBegin() {
 	d.say("the drain begins", attrs...)
 }
 
-func (d *drain) sayClosed() { d.say("the listener is closed", d.left()...) }
+func (d *drain) sayClosed() {
+	var losses []error
+	d.tracker.each(d, func(t *tally) {
+		if l := t.listener; l != nil && l.ended.isOpen() && l.loss != nil {
+			losses = append(losses, l.loss)
+		}
+	})
+	for _, loss := range losses {
+		d.say("who was about to connect may be reset", slog.Any("error", loss))
+	}
+	d.say("the listener is closed", d.left()...)
+}
 
 // left says how many connections there are, and until when they may stay.
 func (d *drain) left() []slog.Attr {

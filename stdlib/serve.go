@@ -10,6 +10,7 @@ import (
 	"os/signal"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib/internal/quiesce"
 )
 
 // Serve serves srv until ctx is done, and then drains it:
@@ -17,7 +18,10 @@ import (
 //  1. The flag goes up: [Ready] answers 503, responses announce that their
 //     connection ends, [core.Leaving] channels close. The listener stays open for
 //     the [LameDuck].
-//  2. The listener is closed. Connections live on.
+//  2. The listener is closed. One that Serve has opened itself is emptied first: new
+//     connections are kept off it while those who have begun to connect are
+//     accepted, which is over in milliseconds where nobody connects. Connections
+//     live on.
 //  3. Each one's next request is answered and announced, and the connection ends.
 //     One without a request for the [IdleGrace] is closed without a word.
 //  4. When the last one has gone srv.Shutdown runs the RegisterOnShutdown
@@ -77,6 +81,9 @@ func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *s
 	if err := cfg.checkTimes(ctl, "DrainTimeout"); err != nil {
 		return nil, err
 	}
+	if err := cfg.checkListener(); err != nil {
+		return nil, err
+	}
 	if err := cfg.checkServer(srv); err != nil {
 		return nil, err
 	}
@@ -115,19 +122,9 @@ func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *s
 
 // listen makes the drain the one of a listener.
 func (d *drain) listen() error {
-	inner := d.cfg.listener
-	if inner == nil {
-		addr := d.srv.Addr
-		if addr == "" {
-			addr = ":http"
-			if d.cfg.tls {
-				addr = ":https"
-			}
-		}
-		var err error
-		if inner, err = net.Listen("tcp", addr); err != nil {
-			return err
-		}
+	inner, err := d.cfg.open(d.srv)
+	if err != nil {
+		return err
 	}
 	d.serving, d.own = listenWith(inner, d.ctl)
 	if !d.tracker.adopt(d.own) || !d.own.tally.drain.CompareAndSwap(nil, d) {
@@ -175,7 +172,7 @@ func (d *drain) accept() {
 // for sure, and does not wait.
 func isStandard(l net.Listener) bool {
 	switch l.(type) {
-	case *net.TCPListener, *net.UnixListener:
+	case *net.TCPListener, *net.UnixListener, *quiesce.Listener:
 		return true
 	}
 	return false

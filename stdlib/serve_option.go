@@ -23,6 +23,8 @@ type ServeOption func(*serveConfig) error
 type serveConfig struct {
 	// Of whoever owns the listener.
 	listener         net.Listener // nil = one on srv.Addr
+	reusePort        bool
+	unshared         bool
 	tls              bool
 	cert, key        string
 	onListening      func(net.Addr)
@@ -40,7 +42,9 @@ type serveConfig struct {
 }
 
 // On serves on l instead of listening on srv.Addr. Serve closes it, also where it
-// returns an error at once.
+// returns an error at once. Somebody else may accept from the same socket, and who
+// waits in its queue is left to them; where there is nobody else he is reset, unless
+// [Unshared] is given as well.
 //
 // Connections of another type than *net.TCPConn pass through as they are (see
 // [Listener]): over a Unix socket, or below a PROXY protocol's wrapper, a request

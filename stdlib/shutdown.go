@@ -22,8 +22,8 @@ import (
 // ctx's deadline is the timeout; where it has none the [DrainTimeout] is, 25 s unless
 // the option says otherwise, and with both the earlier one. Where connections were
 // cut for ctx its error is in the one that is returned, beside [ErrDrainTimeout], or
-// [ErrForced] where ctx was canceled. The options [On], [TLS], [OnListening] and
-// [AdvertiseKeepAlive] are for the owner of a listener, and errors here.
+// [ErrForced] where ctx was canceled. The options [On], [Unshared], [ReusePort], [TLS],
+// [OnListening] and [AdvertiseKeepAlive] are for the owner of a listener, and errors here.
 //
 // A server that is not tracked, or by another Controller, is drained as well as
 // http.Server.Shutdown does, which loses requests, and that is an error. Calls at once,
@@ -77,6 +77,8 @@ func (c *serveConfig) checkForShutdown(ctx context.Context, ctl *core.Controller
 		given bool
 	}{
 		{"On", c.listener != nil},
+		{"Unshared", c.unshared},
+		{"ReusePort", c.reusePort},
 		{"TLS", c.tls},
 		{"OnListening", c.onListening != nil},
 		{"AdvertiseKeepAlive", c.keepAliveMargin != 0},

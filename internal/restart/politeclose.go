@@ -24,6 +24,11 @@ func Politeclose(wrap Wrap, options ...core.Option) Method {
 	return Method{Name: "politeclose", Serve: serve(wrap, options)}
 }
 
+// PolitecloseBeside is Politeclose with each generation beside the last one.
+func PolitecloseBeside(wrap Wrap, options ...core.Option) Method {
+	return Method{Name: "reuseport", Listening: Beside, Serve: serve(wrap, options, stdlib.ReusePort())}
+}
+
 // PolitecloseAfter is Politeclose with each generation when the last one has ended.
 func PolitecloseAfter(wrap Wrap, options ...core.Option) Method {
 	return Method{Name: "one after another", Listening: After, Serve: serve(wrap, options)}

@@ -7,7 +7,7 @@
 // destroys both, and the client gets a reset for a request that may have been
 // executed for all it knows.
 //
-// [Listener.Leave] ends a socket in this order, while the server goes on accepting:
+// [Listener.Empty] prepares a socket for its end in this order, while the server goes on accepting:
 //
 //  1. Steer, where a successor listens on the same address ([ListenBeside]): the
 //     kernel gives new connections to the other socket of the two.
@@ -15,7 +15,7 @@
 //     second later, to whoever listens then. Handshakes under way go on.
 //  3. Accept until the handshakes that had begun are over and the queue is empty,
 //     which the kernel tells over NETLINK_SOCK_DIAG.
-//  4. Close. Nobody is left on the socket.
+//  4. Now the socket can be closed. Nobody is left on it.
 //
 // # How SYNs are dropped
 //
@@ -39,6 +39,6 @@
 //     handshakes are under way, there is no handshake to go on with: these clients
 //     are reset as they would be without this package.
 //   - Multipath TCP's sockets refuse the option, as do systems other than Linux and
-//     some sandboxes (gVisor). Leave then accepts until nobody has come for a moment,
-//     closes, and returns the reason.
+//     some sandboxes (gVisor). Empty then waits until nobody has come for a moment, and
+//     returns the reason.
 package quiesce

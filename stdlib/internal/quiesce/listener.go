@@ -26,7 +26,7 @@ type Listener struct {
 // New returns a Listener of a socket that no other process has a descriptor of.
 func New(socket Socket) *Listener { return &Listener{Socket: socket} }
 
-// Accept waits for the next connection. Before Leave it adds nothing to what the
+// Accept waits for the next connection. Before Empty it adds nothing to what the
 // socket does.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
@@ -44,15 +44,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Leave closes the socket once nobody waits in its queue or is on the way there,
-// and at once when giveUp is closed. Handshakes are waited for for a second. Accept
-// has to be called all the while; it returns an error when the socket is closed.
-// Leave is called once.
+// Empty keeps new connections off the socket, and returns when it can be closed:
+// when nobody waits in its queue or is on the way there, or when giveUp is closed.
+// Handshakes are waited for for a second. Accept has to be called all the while.
+// Empty is called once, and the socket is closed right after it.
 //
-// The error says why somebody may have been lost all the same. The socket is
-// closed in any case.
-func (l *Listener) Leave(giveUp <-chan struct{}) error {
-	defer l.Close()
+// The error says why somebody may be lost by that all the same.
+func (l *Listener) Empty(giveUp <-chan struct{}) error {
 	l.latest.Store(time.Now().UnixNano())
 	l.leaving.Store(true)
 	return l.empty(giveUp)

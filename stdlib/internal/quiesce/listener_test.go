@@ -52,10 +52,15 @@ func accept(t *testing.T, l net.Listener) accepted {
 	return connections
 }
 
-// leave is a Leave under way. The channel has its error.
-func leave(t *testing.T, l *quiesce.Listener) <-chan error {
+// leave begins to empty a listener and closes it then. The channel has the error of
+// Empty.
+func leave(l *quiesce.Listener, giveUp <-chan struct{}) <-chan error {
 	left := make(chan error, 1)
-	go func() { left <- l.Leave(t.Context().Done()) }()
+	go func() {
+		err := l.Empty(giveUp)
+		l.Close()
+		left <- err
+	}()
 	return left
 }
 
@@ -83,7 +88,7 @@ func TestWhoWaitsInTheQueueIsAcceptedAndHeard(t *testing.T) {
 			for range 20 {
 				clients = append(clients, dial(t, l.Addr().String()))
 			}
-			left := leave(t, l)
+			left := leave(l, nil)
 			servers := accept(t, l)
 			clienttest.Receive(t, "left", left)
 			for range clients {
@@ -113,32 +118,32 @@ func TestAUnixSocketAcceptsWhoWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	left := leave(t, l)
+	left := leave(l, nil)
 	servers := accept(t, l)
 	if clienttest.Receive(t, "left", left) == nil {
-		t.Error("Leave did not say that it could keep nobody off")
+		t.Error("Empty did not say that it could keep nobody off")
 	}
 	expectExchange(t, client, clienttest.Receive(t, "accepted", servers))
 }
 
-func TestLeaveCanBeGivenUp(t *testing.T) {
+func TestEmptyingCanBeGivenUp(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	dial(t, l.Addr().String()) // and nobody accepts
-	giveUp, left := make(chan struct{}), make(chan error, 1)
-	go func() { left <- l.Leave(giveUp) }()
+	giveUp := make(chan struct{})
+	left := leave(l, giveUp)
 	close(giveUp)
 	if clienttest.Receive(t, "left", left) == nil {
-		t.Error("Leave did not say that somebody was left in the queue")
+		t.Error("Empty did not say that somebody was left in the queue")
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept after Leave: %v, want %v", err, net.ErrClosed)
+		t.Errorf("Accept after the end: %v, want %v", err, net.ErrClosed)
 	}
 }
 
-func TestLeaveLeavesNoGoroutine(t *testing.T) {
+func TestEmptyingLeavesNoGoroutine(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	accept(t, l)
-	clienttest.Receive(t, "left", leave(t, l))
+	clienttest.Receive(t, "left", leave(l, nil))
 	clienttest.ExpectNoGoroutine(t, "quiesce.(*Listener)")
 }
 

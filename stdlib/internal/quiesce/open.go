@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Listen listens on a TCP address, without Multipath TCP, which Leave could not
+// Listen listens on a TCP address, without Multipath TCP, which Empty could not
 // quiesce.
 func Listen(address string) (*Listener, error) {
 	return listen(&net.ListenConfig{}, address)

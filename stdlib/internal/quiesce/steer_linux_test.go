@@ -150,7 +150,7 @@ func TestASuccessorGetsEverybodyAndNobodyWaits(t *testing.T) {
 			for range 20 {
 				next := listenBeside(t, current.Addr().String())
 				expectVisits(t, "the successor has visitors", answer(next))
-				if err := clienttest.Receive(t, "left", leave(t, current)); err != nil {
+				if err := clienttest.Receive(t, "left", leave(current, nil)); err != nil {
 					t.Error(err)
 				}
 				current = next
@@ -172,7 +172,7 @@ func TestNobodyWaitsForWhoHasChangedPlacesWithItsSuccessor(t *testing.T) {
 		first.Close()
 		visitors := visit(t, second.Addr().String())
 		expectVisits(t, "both have visitors", &visitors.visits)
-		if err := clienttest.Receive(t, "left", leave(t, second)); err != nil {
+		if err := clienttest.Receive(t, "left", leave(second, nil)); err != nil {
 			t.Error(err)
 		}
 		expectVisits(t, "the third has visitors", &visitors.visits)
@@ -188,7 +188,7 @@ func TestWithMoreThanOneSuccessorNobodyIsLost(t *testing.T) {
 	answer(listenBeside(t, first.Addr().String()))
 	visitors := visit(t, first.Addr().String())
 	expectVisits(t, "there are visitors", &visitors.visits)
-	if err := clienttest.Receive(t, "left", leave(t, first)); err != nil {
+	if err := clienttest.Receive(t, "left", leave(first, nil)); err != nil {
 		t.Error(err)
 	}
 	visitors.end() // each of them reports its failures

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package restart
+
+func child() int { return 1 }
