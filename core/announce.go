@@ -14,7 +14,7 @@ func (e *Exchange) tell() {
 	conn := e.conn
 	switch {
 	case conn == nil:
-		e.controller().countUntrackedClose(reason, e.more.scope.protocol)
+		e.controller().countUntrackedClose(reason, e.rare.scope.protocol)
 	case conn.tells():
 		conn.announce(reason, e)
 	default:
@@ -81,7 +81,7 @@ func (c *Connection) announce(reason reasonIndex, by *Exchange) {
 	}
 	mark, _ := c.marked()
 	(*c.sharedRecord().tell.Load())(c.ctl.reason(mark))
-	c.leaveAll(mark, by)
+	c.closeLeaving(mark, by)
 }
 
 // closeLate is for what asks for the connection's end when the header has left.

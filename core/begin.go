@@ -77,8 +77,8 @@ func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Excha
 
 func newScoped(k kind, c *Controller, r *http.Request, where place, known uint32) *scoped {
 	s := &scoped{protocol: protocolOf(r.ProtoMajor, r.ProtoMinor)}
-	s.more = more{ctl: c, scope: s, given: r}
-	s.Exchange.kind, s.Exchange.more, s.Exchange.context = k, &s.more, r.Context()
+	s.rare = rare{ctl: c, scope: s, given: r}
+	s.Exchange.kind, s.Exchange.rare, s.Exchange.context = k, &s.rare, r.Context()
 	s.place = where
 	s.look(c, r, known)
 	s.request = r.WithContext(s)
@@ -183,10 +183,10 @@ func (e *Exchange) end(answered bool) {
 	}
 	switch e.kind {
 	case loneKind:
-		e.more.scope.end()
+		e.rare.scope.end()
 		return
 	case streamKind:
-		e.more.scope.end()
+		e.rare.scope.end()
 	case ownKind:
 		e.conn.end(e, before)
 	}

@@ -37,7 +37,7 @@ type Connection struct {
 // sharedRecord is what few connections need.
 type sharedRecord struct {
 	mu      sync.Mutex
-	leaver  *leaving.Channel               // HTTP/1: of the exchange under way, or of who hijacked
+	channel *leaving.Channel               // HTTP/1: of the exchange under way, or of who hijacked
 	last    *leaving.Channel               // … or of the one before
 	streams map[*Exchange]*leaving.Channel // HTTP/2: of the streams under way that have one
 
@@ -65,7 +65,7 @@ const (
 	bitHijacked       = 1 << 23
 	bitBodyPending    = 1 << 24 // the announced exchange did not read all of its request's body
 	bitGivenUp        = 1 << 25 // … or ended with its context done: its header may have gone nowhere
-	bitLeft           = 1 << 26 // Leave was called
+	bitLeft           = 1 << 26 // CloseLeaving was called
 	bitWasHijacked    = 1 << 27
 	bitWasActive      = 1 << 28 // a request was under way when the server let go of it
 
@@ -216,16 +216,16 @@ func (c *Connection) sharedRecord() *sharedRecord {
 	return s
 }
 
-// leaveAll closes the channels of the connection's streams, but for that of by.
-func (c *Connection) leaveAll(reason reasonIndex, by *Exchange) {
+// closeLeaving closes the channels of the connection's streams, but for that of by.
+func (c *Connection) closeLeaving(reason reasonIndex, by *Exchange) {
 	s := c.shared.Load()
 	if s == nil {
 		return
 	}
 	var all []*leaving.Channel
 	s.mu.Lock()
-	if s.leaver != nil {
-		all = append(all, s.leaver)
+	if s.channel != nil {
+		all = append(all, s.channel)
 	}
 	for stream, l := range s.streams {
 		if stream != by {
@@ -234,6 +234,6 @@ func (c *Connection) leaveAll(reason reasonIndex, by *Exchange) {
 	}
 	s.mu.Unlock()
 	for _, l := range all {
-		l.Leave(uint32(reason))
+		l.Close(uint32(reason))
 	}
 }

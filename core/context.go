@@ -34,7 +34,7 @@ func (e *Exchange) closeAfter(reason reasonIndex) bool {
 	case e.conn != nil:
 		e.conn.ask(reason)
 	default:
-		e.more.scope.asked.CompareAndSwap(0, uint32(reason))
+		e.rare.scope.asked.CompareAndSwap(0, uint32(reason))
 	}
 	state := e.state.Load()
 	if state&stateCommitted == 0 {

@@ -31,7 +31,7 @@ type Controller struct {
 
 	lots      shed.Lots
 	budget    shed.Budget
-	leavers   leaving.Channels
+	leaving   leaving.Channels
 	observers observers
 	progress  drainProgress
 	lists     connectionLists

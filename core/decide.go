@@ -39,7 +39,7 @@ func (e *Exchange) conclude(before uint32, h http.Header, status int) (o header.
 		c.sayUntracked()
 	}
 	if status == http.StatusSwitchingProtocols {
-		e.leaveFlight() // the connection is no longer HTTP's to end
+		e.notInFlight() // the connection is no longer HTTP's to end
 		return o
 	}
 	if before&stateSkipped != 0 {

@@ -46,7 +46,7 @@ func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	returned := false
-	defer func() { e.leave(returned) }()
+	defer func() { e.finish(returned) }()
 	n.next.ServeHTTP(e.wrapAs(shape, w), r)
 	returned = true
 }
@@ -87,10 +87,10 @@ func keepsConnection(r *http.Request) bool {
 		r.ContentLength > 0 && r.ContentLength < longestDiscarded && r.Header["Expect"] == nil)
 }
 
-// leave ends the exchange. A handler that returned without a word is answered
+// finish ends the exchange. A handler that returned without a word is answered
 // here, so that the announcement is gone from its header map when it is; one
 // that panicked has its connection closed, or its stream reset, by net/http.
-func (e *Exchange) leave(returned bool) {
+func (e *Exchange) finish(returned bool) {
 	if !returned {
 		e.end(e.state.Load()&stateTold != 0)
 		return

@@ -35,7 +35,7 @@ type Exchange struct {
 	request *http.Request // as it was handed on; only its Pattern is read later
 	below   http.ResponseWriter
 	context context.Context // of the request as it came; the server's is done when the client is gone
-	more    *more
+	rare    *rare
 }
 
 // A kind says whose request an exchange is. It is decided once, by who begins
@@ -76,10 +76,10 @@ const (
 	atTheEntry              // … and it is net/http's, with nothing in between
 )
 
-// more is what most exchanges of an HTTP/1 connection do without. It is
+// rare is what most exchanges of an HTTP/1 connection do without. It is
 // allocated together with its Exchange, which is kept at 64 bytes because
 // allocating it is what costs most.
-type more struct {
+type rare struct {
 	ctl   *Controller   // where there is no record to ask
 	owner *Exchange     // of a part
 	scope *scoped       // that this is of
@@ -96,7 +96,7 @@ type requestLine struct{ method, host string }
 // connection has no record. What a record would remember it remembers itself.
 type scoped struct {
 	Exchange
-	more
+	rare
 	protocol protocol
 	asked    atomic.Uint32 // CloseAfter's reasonIndex, without a record
 	leaving  atomic.Pointer[leaving.Channel]
@@ -117,7 +117,7 @@ func (s *scoped) Err() error                  { return s.context.Err() }
 // turned out to be part of.
 func (s *scoped) decider() *Exchange {
 	if s.kind == partKind {
-		return s.more.owner
+		return s.rare.owner
 	}
 	return &s.Exchange
 }
@@ -170,8 +170,8 @@ func (e *Exchange) controller() *Controller {
 	switch {
 	case e.conn != nil:
 		return e.conn.ctl
-	case e.more != nil:
-		return e.more.ctl
+	case e.rare != nil:
+		return e.rare.ctl
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (e *Exchange) marked() (mark, asked reasonIndex) {
 	if e.conn != nil {
 		return e.conn.marked()
 	}
-	return 0, reasonIndex(e.more.scope.asked.Load())
+	return 0, reasonIndex(e.rare.scope.asked.Load())
 }
 
 // Postpone says that the response will be written after the middleware has
@@ -227,8 +227,8 @@ func (e *Exchange) Postpone() {
 	}
 }
 
-// leaveFlight stops counting the exchange as in flight.
-func (e *Exchange) leaveFlight() {
+// notInFlight stops counting the exchange as in flight.
+func (e *Exchange) notInFlight() {
 	if e.state.Or(stateNotInFlight)&stateNotInFlight == 0 {
 		e.controller().shard(e.conn).Ended.Add(1)
 	}
@@ -240,7 +240,7 @@ func (e *Exchange) hijack() {
 		return // its owner's writer says so as well
 	}
 	e.state.Or(stateCommitted | stateHijacked)
-	e.leaveFlight()
+	e.notInFlight()
 }
 
 // isHijacked reports whether the request's context says nothing about the
@@ -255,11 +255,11 @@ func (c *Connection) endLeaving(e *Exchange) {
 		return
 	}
 	s.mu.Lock()
-	l := s.leaver
-	s.leaver = nil
+	l := s.channel
+	s.channel = nil
 	s.mu.Unlock()
 	if l != nil {
-		l.Leave(0)
+		l.Close(0)
 	}
 }
 
@@ -274,5 +274,5 @@ func (s *scoped) endLeaving() {
 		delete(shared.streams, &s.Exchange)
 		shared.mu.Unlock()
 	}
-	l.Leave(0)
+	l.Close(0)
 }

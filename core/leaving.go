@@ -28,7 +28,7 @@ import (
 // a drain where nobody knows when that connection ends: on a server that is not
 // tracked, and on connections that are not stdlib.Listener's.
 func Leaving(ctx context.Context) <-chan struct{} {
-	if l, _ := leaverOf(ctx, true); l != nil {
+	if l, _ := leavingOf(ctx, true); l != nil {
 		return l.C
 	}
 	return nil
@@ -41,7 +41,7 @@ func Leaving(ctx context.Context) <-chan struct{} {
 // where it is closed because the request is over or its client has gone. It
 // costs a context look-up and is safe for concurrent use.
 func LeavingReason(ctx context.Context) Reason {
-	l, c := leaverOf(ctx, false)
+	l, c := leavingOf(ctx, false)
 	if l == nil {
 		return ""
 	}
@@ -51,39 +51,39 @@ func LeavingReason(ctx context.Context) Reason {
 	return ""
 }
 
-// leaverOf returns the leaver of the exchange with this context and its
+// leavingOf returns the channel of the exchange with this context and its
 // Controller. It makes one where there is none and begin says so.
-func leaverOf(ctx context.Context, begin bool) (*leaving.Channel, *Controller) {
+func leavingOf(ctx context.Context, begin bool) (*leaving.Channel, *Controller) {
 	switch found := ctx.Value(contextKey{}).(type) {
 	case *Connection:
-		return found.leaver(ctx, begin), found.ctl
+		return found.leavingChannel(ctx, begin), found.ctl
 	case *scoped:
 		e := found.decider()
 		if e.kind == ownKind {
-			return e.conn.leaver(ctx, begin), e.conn.ctl
+			return e.conn.leavingChannel(ctx, begin), e.conn.ctl
 		}
-		return e.more.scope.leaver(begin), e.controller()
+		return e.rare.scope.leavingChannel(begin), e.controller()
 	}
 	return nil, nil
 }
 
-// leaver returns that of the HTTP/1 exchange under way, or of the connection's
+// channel returns that of the HTTP/1 exchange under way, or of the connection's
 // new owner after a hijack.
-func (c *Connection) leaver(ctx context.Context, begin bool) *leaving.Channel {
+func (c *Connection) leavingChannel(ctx context.Context, begin bool) *leaving.Channel {
 	e := c.current.Load()
 	if c.bits.Load()&(bitHijacked|bitLost) == 0 && (e == nil || ctx.Err() != nil) {
-		return c.lastLeaver()
+		return c.lastChannel()
 	}
 	if e != nil && begin {
-		e.leaveFlight()
+		e.notInFlight()
 	}
 	s := c.sharedRecord()
 	s.mu.Lock()
-	l := s.leaver
+	l := s.channel
 	begun := l == nil && begin
 	if begun {
-		l = c.ctl.leavers.Add(c.lot)
-		s.leaver, s.last = l, l
+		l = c.ctl.leaving.Add(c.lot)
+		s.channel, s.last = l, l
 	}
 	s.mu.Unlock()
 	switch {
@@ -94,14 +94,14 @@ func (c *Connection) leaver(ctx context.Context, begin bool) *leaving.Channel {
 			c.endLeaving(e)
 		}
 	case c.bits.Load()&(bitHijacked|bitLost) == 0:
-		l.Leave(0)
+		l.Close(0)
 	}
 	return l
 }
 
-// lastLeaver is for an exchange that is over. It says why that one had to go,
+// lastChannel is for an exchange that is over. It says why that one had to go,
 // unless the connection has gone on to another stream.
-func (c *Connection) lastLeaver() *leaving.Channel {
+func (c *Connection) lastChannel() *leaving.Channel {
 	if s := c.shared.Load(); s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -112,21 +112,21 @@ func (c *Connection) lastLeaver() *leaving.Channel {
 	return leaving.Over
 }
 
-// watch makes the leaver follow what ends a stream beside a drain.
+// watch makes the channel follow what ends a stream beside a drain.
 func (c *Connection) watch(l *leaving.Channel, e *Exchange) {
 	if c.bits.Load()&bitLeft != 0 {
-		l.Leave(uint32(drainIndex))
+		l.Close(uint32(drainIndex))
 		return
 	}
 	if c.ctl.rules&hasAge != 0 {
-		l.AskAfter(time.Duration(c.ageLimit()-c.age(c.ctl.now())), func() (uint32, bool) { return c.leavesForAge(e) })
+		l.AskAfter(time.Duration(c.ageLimit()-c.age(c.ctl.now())), func() (uint32, bool) { return c.goesForAge(e) })
 	}
 	l.Follow(e.context, e.isHijacked)
 }
 
-// leavesForAge reports whether the stream of e has to go because its connection
+// goesForAge reports whether the stream of e has to go because its connection
 // is too old, and whether to ask again where it has not.
-func (c *Connection) leavesForAge(e *Exchange) (reason uint32, again bool) {
+func (c *Connection) goesForAge(e *Exchange) (reason uint32, again bool) {
 	if mark, _ := c.marked(); mark != 0 {
 		return 0, false // the connection ends already, by this very response
 	}
@@ -145,21 +145,21 @@ func (c *Connection) leavesForAge(e *Exchange) (reason uint32, again bool) {
 	return uint32(ageIndex), false
 }
 
-// leaver returns that of a stream or of an exchange without a record.
-func (s *scoped) leaver(begin bool) *leaving.Channel {
+// channel returns that of a stream or of an exchange without a record.
+func (s *scoped) leavingChannel(begin bool) *leaving.Channel {
 	l := s.leaving.Load()
 	if l != nil || !begin {
 		return l
 	}
-	s.leaveFlight()
+	s.notInFlight()
 	c := s.controller()
 	if s.conn != nil {
-		l = c.leavers.Add(s.conn.lot)
+		l = c.leaving.Add(s.conn.lot)
 	} else {
-		l = c.leavers.Add(c.lots.Draw())
+		l = c.leaving.Add(c.lots.Draw())
 	}
 	if !s.leaving.CompareAndSwap(nil, l) {
-		l.Leave(0)
+		l.Close(0)
 		return s.leaving.Load()
 	}
 	if s.conn != nil {
@@ -173,7 +173,7 @@ func (s *scoped) leaver(begin bool) *leaving.Channel {
 	return l
 }
 
-// addStream takes the leaver of a stream among those of its connection.
+// addStream takes the channel of a stream among those of its connection.
 func (c *Connection) addStream(e *Exchange, l *leaving.Channel) {
 	s := c.sharedRecord()
 	s.mu.Lock()
@@ -185,9 +185,9 @@ func (c *Connection) addStream(e *Exchange, l *leaving.Channel) {
 	bits := c.bits.Load()
 	switch mark, _ := c.marked(); {
 	case bits&bitOpen == 0:
-		l.Leave(0)
+		l.Close(0)
 	case bits&bitAnnounced != 0 && c.tells() && decidedIn(e.state.Load()) == 0:
-		l.Leave(uint32(mark)) // another stream's rule has ended the connection
+		l.Close(uint32(mark)) // another stream's rule has ended the connection
 	default:
 		c.watch(l, e)
 	}

@@ -27,7 +27,7 @@ func TestLeavingClosesWhenTheConnectionHasToGo(t *testing.T) {
 	}{
 		{"at once in a drain", nil, ReasonDrain, drain, 0},
 		{"at its own moment in a spread drain", []Option{DrainSpread(10 * time.Second)}, ReasonDrain, drain, 5 * time.Second},
-		{"when the server is shut down", nil, ReasonDrain, func(_ *Controller, conn *Connection) { conn.Leave() }, 0},
+		{"when the server is shut down", nil, ReasonDrain, func(_ *Controller, conn *Connection) { conn.CloseLeaving() }, 0},
 		{"when the connection is gone", nil, "", func(_ *Controller, conn *Connection) { conn.SetState(http.StateClosed) }, 0},
 		{"at its age", []Option{OnAge(time.Minute)}, ReasonAge, wait, time.Minute},
 		{"when an outside flag goes up", []Option{flagAfter(3 * time.Second)}, ReasonDrain, wait, 3 * time.Second},
@@ -210,7 +210,7 @@ func TestLeavingWithoutARecordEndsWithItsExchange(t *testing.T) {
 		}
 	})
 	<-leaving
-	if c.leavers.Open() != 0 {
+	if c.leaving.Open() != 0 {
 		t.Error("the channel is still registered")
 	}
 	if n := c.Stats().InFlight; n != 0 {

@@ -43,7 +43,7 @@ func New(opts ...Option) (*Controller, error) {
 	}
 	c.excess.init(cfg, c.counters.Staying)
 	c.drain.Init(cfg.flags, c.now, cfg.logger)
-	c.leavers.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
+	c.leaving.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
 	c.closes.init(len(cfg.reasons))
 	c.observers.init(c)
 	return c, nil

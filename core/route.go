@@ -38,17 +38,17 @@ func (e *Exchange) UseRoute(route Route) {
 	if route == nil || e.kind == noKind {
 		return
 	}
-	if e.more == nil {
-		e.more = new(more)
+	if e.rare == nil {
+		e.rare = new(rare)
 	}
-	e.more.route = route
+	e.rare.route = route
 }
 
 // routePattern returns the router's pattern of the route that serves the
 // request. The request is the handler's, but http.ServeMux has no other place.
 func (e *Exchange) routePattern() string {
-	if e.more != nil && e.more.route != nil {
-		return e.more.route.Path()
+	if e.rare != nil && e.rare.route != nil {
+		return e.rare.route.Path()
 	}
 	return e.request.Pattern
 }
@@ -56,10 +56,10 @@ func (e *Exchange) routePattern() string {
 // routeRequest is what patterns ask beside the route.
 func (e *Exchange) routeRequest() pattern.Request {
 	switch {
-	case e.more != nil && e.more.line != nil:
-		return pattern.Request{Method: e.more.line.method, Host: e.more.line.host}
-	case e.more != nil && e.more.given != nil:
-		return pattern.Request{Method: e.more.given.Method, Host: e.more.given.Host}
+	case e.rare != nil && e.rare.line != nil:
+		return pattern.Request{Method: e.rare.line.method, Host: e.rare.line.host}
+	case e.rare != nil && e.rare.given != nil:
+		return pattern.Request{Method: e.rare.given.Method, Host: e.rare.given.Host}
 	}
 	return pattern.Request{Method: e.request.Method, Host: e.request.Host}
 }
@@ -92,10 +92,10 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	}
 	e := &struct {
 		Exchange
-		more
+		rare
 		requestLine
-	}{more: more{ctl: c, owner: owner}}
-	e.kind, e.request, e.context, e.Exchange.more = partKind, r, r.Context(), &e.more
+	}{rare: rare{ctl: c, owner: owner}}
+	e.kind, e.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
 	if c.rules&needsRoute != 0 {
 		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
 		if c.rules&hasRoutes != 0 && !owner.sensitive() && c.sensitivePath(r) {
@@ -115,7 +115,7 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 // It is asked only where a part has something to say, because the first call of
 // Done makes the channel.
 func (e *Exchange) belongs() bool {
-	owner := e.more.owner
+	owner := e.rare.owner
 	if owner.state.Load()&stateEnded != 0 {
 		return false
 	}
@@ -137,12 +137,12 @@ func (e *Exchange) joins(owner *Exchange) {
 	case loneKind:
 		c.untracked.Add(^uint64(0))
 	}
-	joined := more{ctl: c, owner: owner}
-	if m := e.more; m != nil {
+	joined := rare{ctl: c, owner: owner}
+	if m := e.rare; m != nil {
 		joined.scope, joined.route, joined.given = m.scope, m.route, m.given
 		*m = joined
 	} else {
-		e.more = &joined
+		e.rare = &joined
 	}
 	e.kind, e.conn, e.context = partKind, nil, owner.context // the writer has proved it
 	if e.state.Load()&stateSensitive != 0 {
@@ -152,7 +152,7 @@ func (e *Exchange) joins(owner *Exchange) {
 
 // report hands the part's route to its owner, once.
 func (e *Exchange) report() {
-	c := e.more.ctl
+	c := e.rare.ctl
 	if c.rules&needsRoute == 0 {
 		return
 	}
@@ -164,7 +164,7 @@ func (e *Exchange) report() {
 	if pattern == "" {
 		return
 	}
-	owner, asked := e.more.owner, e.routeRequest()
+	owner, asked := e.rare.owner, e.routeRequest()
 	if c.rules&hasRoutes != 0 && !owner.sensitive() && c.routes.LooseRoute(pattern, asked) {
 		e.Sensitive()
 	}
@@ -193,7 +193,7 @@ func (e *Exchange) Sensitive() {
 	case noKind:
 	case partKind:
 		if e.belongs() {
-			e.more.owner.Sensitive()
+			e.rare.owner.Sensitive()
 		}
 	default:
 		if e.state.Or(stateSensitive)&stateCommitted != 0 {

@@ -61,11 +61,11 @@ func (c *Connection) AnnounceDrain() {
 	}
 }
 
-// Leave closes the connection's [Leaving] channels, for a server that is shut
+// CloseLeaving closes the connection's [Leaving] channels, for a server that is shut
 // down without a drain.
-func (c *Connection) Leave() {
+func (c *Connection) CloseLeaving() {
 	c.set(bitLeft)
-	c.leaveAll(drainIndex, nil)
+	c.closeLeaving(drainIndex, nil)
 }
 
 // SetState reports a state as net/http does. It returns true with
@@ -104,7 +104,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 			s.Hijacked.Add(-1)
 		}
 		if before&bitLost == 0 {
-			c.leaveAll(0, nil)
+			c.closeLeaving(0, nil)
 		}
 	}
 	return false

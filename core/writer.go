@@ -49,10 +49,10 @@ func (e *Exchange) wrapAs(s shape, w http.ResponseWriter) http.ResponseWriter {
 	switch s {
 	case http1Shaped:
 		e.place = max(e.place, aboveOwn)
-		return http1Writer{(*anyWriter)(e)}
+		return http1Writer{(*serverWriter)(e)}
 	case http2Shaped:
 		e.place = max(e.place, aboveOwn)
-		return http2Writer{(*anyWriter)(e)}
+		return http2Writer{(*serverWriter)(e)}
 	}
 	return e.wrapOdd(w)
 }
@@ -61,7 +61,7 @@ func (e *Exchange) wrapAs(s shape, w http.ResponseWriter) http.ResponseWriter {
 // goroutine that has it, just before the owner's commit point. Where no rule
 // looks at routes it is w itself.
 func (e *Exchange) partWriter(w http.ResponseWriter) http.ResponseWriter {
-	if e.more.ctl.rules&needsRoute == 0 {
+	if e.rare.ctl.rules&needsRoute == 0 {
 		return w
 	}
 	e.lookWhere(w)
@@ -69,7 +69,7 @@ func (e *Exchange) partWriter(w http.ResponseWriter) http.ResponseWriter {
 }
 
 func (e *Exchange) lookWhere(w http.ResponseWriter) {
-	if e.more.ctl.exchangeBelow(w) != e.more.owner {
+	if e.rare.ctl.exchangeBelow(w) != e.rare.owner {
 		e.state.Or(stateElsewhere)
 	}
 }
@@ -154,9 +154,9 @@ func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 		var e *Exchange
 		switch t := w.(type) {
 		case http1Writer:
-			e = (*Exchange)(t.anyWriter)
+			e = (*Exchange)(t.serverWriter)
 		case http2Writer:
-			e = (*Exchange)(t.anyWriter)
+			e = (*Exchange)(t.serverWriter)
 		case unwrapper:
 			w = t.Unwrap()
 			continue
@@ -173,7 +173,7 @@ func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 // wrapOdd wraps a writer that is none of net/http's own, such as another
 // middleware's, at the price of several allocations.
 func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
-	own := (*anyWriter)(e)
+	own := (*serverWriter)(e)
 	return httpsnoop.Wrap(w, httpsnoop.Hooks{
 		WriteHeader: func(httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc { return own.WriteHeader },
 		Write:       func(httpsnoop.WriteFunc) httpsnoop.WriteFunc { return own.Write },

@@ -13,23 +13,23 @@ import (
 	"github.com/politeclose/politeclose/core/internal/header"
 )
 
-// anyWriter is what net/http's two writers have in common. It is the Exchange
+// serverWriter is what net/http's two writers have in common. It is the Exchange
 // itself, so that it costs no allocation. Its type assertions hold because
 // shapeOf made them before.
-type anyWriter Exchange
+type serverWriter Exchange
 
-func (w *anyWriter) exchange() *Exchange { return (*Exchange)(w) }
+func (w *serverWriter) exchange() *Exchange { return (*Exchange)(w) }
 
-func (w *anyWriter) Unwrap() http.ResponseWriter { return w.below }
+func (w *serverWriter) Unwrap() http.ResponseWriter { return w.below }
 
-func (w *anyWriter) Header() http.Header {
+func (w *serverWriter) Header() http.Header {
 	if w.state.Load()&stateUntouched != 0 {
 		w.state.And(^uint32(stateUntouched))
 	}
 	return w.below.Header()
 }
 
-func (w *anyWriter) WriteHeader(status int) {
+func (w *serverWriter) WriteHeader(status int) {
 	e := w.exchange()
 	switch {
 	case e.kind == partKind:
@@ -83,7 +83,7 @@ func (e *Exchange) logSuperfluous(state uint32) {
 
 // write is for the n bytes of the body that come next, or for a flush. The
 // first one is the commit point of a handler that names no status.
-func (w *anyWriter) write(n int) {
+func (w *serverWriter) write(n int) {
 	e := w.exchange()
 	state := e.state.Load()
 	if state&stateCommitted == 0 {
@@ -123,11 +123,11 @@ const flushing = 1 << 20
 
 // over reports whether the handler has returned from the entry. net/http has
 // given the response's buffers to another one by then.
-func (w *anyWriter) over() bool {
+func (w *serverWriter) over() bool {
 	return w.place == atTheEntry && w.state.Load()&stateEnded != 0
 }
 
-func (w *anyWriter) Write(p []byte) (int, error) {
+func (w *serverWriter) Write(p []byte) (int, error) {
 	if w.over() {
 		return 0, http.ErrHandlerTimeout
 	}
@@ -135,7 +135,7 @@ func (w *anyWriter) Write(p []byte) (int, error) {
 	return w.below.Write(p)
 }
 
-func (w *anyWriter) WriteString(s string) (int, error) {
+func (w *serverWriter) WriteString(s string) (int, error) {
 	if w.over() {
 		return 0, http.ErrHandlerTimeout
 	}
@@ -143,7 +143,7 @@ func (w *anyWriter) WriteString(s string) (int, error) {
 	return w.below.(io.StringWriter).WriteString(s)
 }
 
-func (w *anyWriter) Flush() {
+func (w *serverWriter) Flush() {
 	if w.over() {
 		return
 	}
@@ -151,7 +151,7 @@ func (w *anyWriter) Flush() {
 	w.below.(http.Flusher).Flush()
 }
 
-func (w *anyWriter) FlushError() error {
+func (w *serverWriter) FlushError() error {
 	if w.over() {
 		return http.ErrHandlerTimeout
 	}
@@ -159,24 +159,24 @@ func (w *anyWriter) FlushError() error {
 	return w.below.(anyShape).FlushError()
 }
 
-func (w *anyWriter) CloseNotify() <-chan bool {
+func (w *serverWriter) CloseNotify() <-chan bool {
 	return w.below.(anyShape).CloseNotify()
 }
 
-func (w *anyWriter) SetReadDeadline(t time.Time) error {
+func (w *serverWriter) SetReadDeadline(t time.Time) error {
 	return w.below.(anyShape).SetReadDeadline(t)
 }
 
-func (w *anyWriter) SetWriteDeadline(t time.Time) error {
+func (w *serverWriter) SetWriteDeadline(t time.Time) error {
 	return w.below.(anyShape).SetWriteDeadline(t)
 }
 
-func (w *anyWriter) EnableFullDuplex() error {
+func (w *serverWriter) EnableFullDuplex() error {
 	return w.below.(anyShape).EnableFullDuplex()
 }
 
 // http1Writer is for net/http's HTTP/1 writer.
-type http1Writer struct{ *anyWriter }
+type http1Writer struct{ *serverWriter }
 
 func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	if w.over() {
@@ -195,7 +195,7 @@ func (w http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // http2Writer is for net/http's HTTP/2 writer.
-type http2Writer struct{ *anyWriter }
+type http2Writer struct{ *serverWriter }
 
 func (w http2Writer) Push(target string, opts *http.PushOptions) error {
 	return w.below.(http.Pusher).Push(target, opts)

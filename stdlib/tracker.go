@@ -317,7 +317,7 @@ func (t *tracker) onShutdown() {
 	t.shutDownByOthers.Store(true)
 	for _, r := range t.records.appendTo(nil) {
 		r.AnnounceDrain()
-		r.Leave()
+		r.CloseLeaving()
 	}
 	t.notifyDrains()
 }

@@ -58,7 +58,7 @@ func (l *Channel) Reason() uint32 {
 func (l *Channel) Follow(ctx context.Context, ignore func() bool) {
 	stop := context.AfterFunc(ctx, func() {
 		if !ignore() {
-			l.Leave(0)
+			l.Close(0)
 		}
 	})
 	l.all.mu.Lock()
@@ -81,15 +81,15 @@ func (l *Channel) AskAfter(d time.Duration, ask func() (reason uint32, again boo
 	l.asking = time.AfterFunc(d, func() {
 		switch reason, again := ask(); {
 		case reason != 0:
-			l.Leave(reason)
+			l.Close(reason)
 		case again:
 			l.AskAfter(time.Second, ask)
 		}
 	})
 }
 
-// Leave closes the channel and everything that waited to do so.
-func (l *Channel) Leave(reason uint32) {
+// Close closes the channel and everything that waited to do so.
+func (l *Channel) Close(reason uint32) {
 	if l.all != nil {
 		l.all.remove(l, reason)
 	}

@@ -39,7 +39,7 @@ func TestADrainClosesEachAtItsOwnMoment(t *testing.T) {
 		if late.Closed() {
 			t.Error("closed though the flag is down again")
 		}
-		late.Leave(7)
+		late.Close(7)
 		if late.Reason() != 7 || ls.Open() != 0 {
 			t.Errorf("the reason is %d, and %d are open", late.Reason(), ls.Open())
 		}
@@ -49,12 +49,12 @@ func TestADrainClosesEachAtItsOwnMoment(t *testing.T) {
 func TestTheFirstReasonCounts(t *testing.T) {
 	ls, _ := newChannels(0)
 	l := ls.Add(0)
-	l.Leave(0)
-	l.Leave(7)
+	l.Close(0)
+	l.Close(7)
 	if !l.Closed() || l.Reason() != 0 {
 		t.Errorf("closed %v, for %d", l.Closed(), l.Reason())
 	}
-	Over.Leave(7)
+	Over.Close(7)
 	if !Over.Closed() || Over.Reason() != 0 {
 		t.Error("the one that is over has a reason")
 	}
@@ -67,14 +67,14 @@ func TestItFollowsAContextThatMeansSomething(t *testing.T) {
 		ignored, followed, closed := ls.Add(0), ls.Add(0), ls.Add(0)
 		ignored.Follow(ctx, func() bool { return true })
 		followed.Follow(ctx, func() bool { return false })
-		closed.Leave(7)
+		closed.Close(7)
 		closed.Follow(ctx, func() bool { return false })
 		cancel()
 		synctest.Wait()
 		if ignored.Closed() || !followed.Closed() || followed.Reason() != 0 || closed.Reason() != 7 {
 			t.Error("followed a context that means nothing, or not one that does")
 		}
-		ignored.Leave(0)
+		ignored.Close(0)
 	})
 }
 
@@ -96,7 +96,7 @@ func TestALimitIsAskedAgainEachSecondUntilItHasAnAnswer(t *testing.T) {
 		}
 		quiet := ls.Add(0)
 		quiet.AskAfter(time.Minute, func() (uint32, bool) { t.Error("asked though it is closed"); return 0, true })
-		quiet.Leave(0)
+		quiet.Close(0)
 		time.Sleep(time.Hour)
 	})
 }
