@@ -58,7 +58,8 @@ func Shutdown(ctx context.Context, srv *http.Server, ctl *core.Controller, opts 
 	case d == nil:
 		return Report{}, nil
 	case mine:
-		d.run()
+		d.start()
+		<-d.over.opened
 		return d.report, d.err
 	}
 	select {

@@ -1,0 +1,99 @@
+package servertest
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Traffic is clients that send one POST after another, each over the connection of
+// the last, until nobody listens any more.
+type Traffic struct {
+	Answered atomic.Int64
+	clients  sync.WaitGroup
+	errors   chan error
+	ready    sync.WaitGroup
+}
+
+// NewTraffic starts so many clients. Over HTTP/2 eight of them share a connection. It
+// returns when each of them has an answer.
+func NewTraffic(url string, clients int, http2 bool) *Traffic {
+	t := &Traffic{errors: make(chan error, clients)}
+	t.ready.Add(clients)
+	var transport *http.Transport
+	for i := range clients {
+		if !http2 || i%8 == 0 {
+			transport = newTransport(http2)
+		}
+		client := &http.Client{Transport: transport}
+		t.clients.Go(func() { t.ask(client, url, http2) })
+	}
+	t.ready.Wait()
+	return t
+}
+
+func newTransport(http2 bool) *http.Transport {
+	t := &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		Protocols:       new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(!http2)
+	t.Protocols.SetHTTP2(http2)
+	return t
+}
+
+// onceOnly keeps a body from being sent again.
+type onceOnly struct{ io.Reader }
+
+func (t *Traffic) ask(client *http.Client, url string, http2 bool) {
+	defer client.CloseIdleConnections()
+	once := sync.OnceFunc(t.ready.Done)
+	defer once()
+	for {
+		var body io.Reader = strings.NewReader("body")
+		if !http2 {
+			// Over HTTP/2 a client may send again what the last GOAWAY refused.
+			body = onceOnly{body}
+		}
+		response, err := client.Post(url, "text/plain", body)
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+			return
+		}
+		if err != nil {
+			t.errors <- err
+			return
+		}
+		t.Answered.Add(1)
+		once()
+	}
+}
+
+// ExpectNoneLost waits for the end of the clients, and fails the test unless each
+// request that the server has served was answered, and none was lost on the way.
+func (t *Traffic) ExpectNoneLost(test testing.TB, served int64) {
+	test.Helper()
+	t.ExpectEnd(test)
+	if answered := t.Answered.Load(); answered != served {
+		test.Errorf("%d requests were served and %d answered", served, answered)
+	}
+}
+
+// ExpectEnd is ExpectNoneLost without a look at the server's count.
+func (t *Traffic) ExpectEnd(test testing.TB) {
+	test.Helper()
+	t.clients.Wait()
+	close(t.errors)
+	for err := range t.errors {
+		test.Errorf("lost: %v", err)
+	}
+}
