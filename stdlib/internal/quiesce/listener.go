@@ -19,7 +19,7 @@ type Listener struct {
 	Socket
 	beside  bool // another process may listen on the same address
 	leaving atomic.Bool
-	latest  atomic.Int64 // when a connection was accepted since; Unix time in ns
+	latest  atomic.Pointer[time.Time] // when a connection was accepted since
 	visitor visitor
 }
 
@@ -38,7 +38,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			c.Close()
 			continue
 		}
-		l.latest.Store(time.Now().UnixNano())
+		l.acceptedNow()
 		disinherit(c)
 		return c, nil
 	}
@@ -51,15 +51,22 @@ func (l *Listener) Accept() (net.Conn, error) {
 //
 // The error says why somebody may be lost by that all the same.
 func (l *Listener) Empty(giveUp <-chan struct{}) error {
-	l.latest.Store(time.Now().UnixNano())
+	l.acceptedNow()
 	l.leaving.Store(true)
 	return l.empty(giveUp)
+}
+
+// acceptedNow keeps the clock's monotonic reading, which a jump of the wall clock
+// does not change.
+func (l *Listener) acceptedNow() {
+	now := time.Now()
+	l.latest.Store(&now)
 }
 
 // acceptUntilQuiet waits until nobody was accepted for d.
 func (l *Listener) acceptUntilQuiet(giveUp <-chan struct{}, d time.Duration) {
 	for left := d; left > 0 && sleep(giveUp, left); {
-		left = d - time.Since(time.Unix(0, l.latest.Load()))
+		left = d - time.Since(*l.latest.Load())
 	}
 }
 
