@@ -45,7 +45,6 @@ func (e *Exchange) writes(n int) {
 // announced notes that a response's header with the announcement has been
 // handed to the server.
 func (c *Connection) announced(e *Exchange) {
-	c.countClose()
 	// Where another exchange is under way, or none, this one was given up by a
 	// handler above it and its header goes nowhere: the mark makes the next
 	// response announce. A context that is done says only that it may have been
@@ -54,6 +53,7 @@ func (c *Connection) announced(e *Exchange) {
 	bits := c.bits.Load()
 	current := c.current.Load()
 	if bits&bitEntered == 0 && (current != nil && current != e && e.kind == ownKind || bits&bitActive == 0) {
+		c.countClose(0)
 		return
 	}
 	add := uint32(bitAnnounced)
@@ -64,19 +64,18 @@ func (c *Connection) announced(e *Exchange) {
 		add |= bitGivenUp
 	}
 	c.clear(bitGivenUp)
-	c.set(add)
+	c.countClose(add)
 }
 
 // announce marks a connection with AnnounceWith and tells the client, once. by
 // is the exchange whose response does, nil where none does.
 func (c *Connection) announce(reason reasonIndex, by *Exchange) {
 	c.setMark(reason)
-	c.countClose()
 	bits := uint32(bitAnnounced)
 	if c.ctl.drainSince() != 0 {
 		bits |= bitAnnouncedDrain
 	}
-	if c.set(bits)&bitAnnounced != 0 {
+	if c.countClose(bits)&bitAnnounced != 0 {
 		return
 	}
 	mark, _ := c.marked()

@@ -54,7 +54,7 @@ const (
 	reasonMask = maxReasons
 
 	bitEntered        = 1 << 14 // its requests come through an Entry
-	bitCounted        = 1 << 15 // its end is in Stats.Closes
+	bitCounted        = 1 << 15 // its end is in Stats.Closes, or must not be any more
 	bitAnnounced      = 1 << 16 // a final header with the announcement was handed to the server
 	bitAnnouncedDrain = 1 << 17 // … and it was during a drain
 	bitLost           = 1 << 18 // it was hijacked, and nobody knows when it ends

@@ -186,6 +186,10 @@ func (e *ends) count(how How) {
 	}
 }
 
+// Cut says that the server cuts the connection now: what its handler still
+// announces reaches nobody, and is not counted.
+func (c *Connection) Cut() { c.set(bitCounted) }
+
 // Gone says that the connection is over: the server has let go of it and its
 // socket is closed. It is the last thing to be said, and once.
 //

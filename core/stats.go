@@ -166,10 +166,11 @@ func (c *closes) count(reason reasonIndex, p protocol, now int64) {
 }
 
 // countClose counts the announcement of the connection's end and tells of it,
-// once.
-func (c *Connection) countClose() {
-	if c.set(bitCounted)&bitCounted != 0 {
-		return
+// once. It sets bits at the same moment, so that who cuts the connection finds it
+// both announced and counted, or neither, and returns those that were set before.
+func (c *Connection) countClose(bits uint32) (before uint32) {
+	if before = c.set(bits | bitCounted); before&bitCounted != 0 {
+		return before
 	}
 	now := c.ctl.now()
 	mark, _ := c.marked()
@@ -178,6 +179,7 @@ func (c *Connection) countClose() {
 		c.sharedRecord().announced.Store(now)
 		c.observe(EventAnnounced, nil)
 	}
+	return before
 }
 
 // countUntrackedClose is for a connection without a record.

@@ -139,7 +139,9 @@ func (d *drain) cutWhatIsLeft() {
 		switch {
 		case r.silent():
 			d.report.ClosedIdle++
+			r.gone.Or(isClosing)
 		case !r.closing() && !r.Idle():
+			r.gone.Or(wasForced)
 			d.report.addCut(r)
 		}
 		r.cut()

@@ -34,7 +34,10 @@ func (c *conn) endsWithGoodbye(p []byte) bool {
 
 // ending returns what is known of how the connection ended.
 func (r *record) ending() core.How {
-	if r.gone.Load()&isClosing != 0 {
+	switch gone := r.gone.Load(); {
+	case gone&wasForced != 0:
+		return core.HowForced
+	case gone&isClosing != 0:
 		return core.HowIdle
 	}
 	own := ownConn(r.Conn())

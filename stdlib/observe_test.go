@@ -1,8 +1,11 @@
 package stdlib_test
 
 import (
+	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,6 +162,61 @@ func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
 	if stats := ctl.Stats(); stats.Opened["2"] != 1 || stats.Announcements[core.ReasonRoute]["2"] != 1 {
 		t.Errorf("the statistics are %+v", stats)
 	}
+}
+
+// What a drain did is told once, and by all in the same way.
+func TestADrainsEventsAgreeWithItsReport(t *testing.T) {
+	overEach(t, func(t *testing.T, over transport) {
+		ctl := newController(t)
+		o := observe(t, ctl)
+		begun, returned := make(chan struct{}), make(chan struct{})
+		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/hang" {
+				close(begun)
+				<-r.Context().Done()
+				defer close(returned)
+				io.WriteString(w, strings.Repeat("announces, to nobody", 1000))
+			}
+			hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.IdleGrace(200 * time.Millisecond), stdlib.DrainTimeout(time.Second)}, over.opts...)...)
+		silent, served, hanging := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+		get(t, silent, "/")
+		get(t, served, "/")
+		hanging.Send(clienttest.Request("GET", "/hang"))
+		clienttest.Receive(t, "the request that hangs", begun)
+		s.drain()
+		s.listenerIsClosed()
+		served.ExpectClosed(served.Get("/"))
+		served.Close()
+		silent.ExpectEnd()
+		report, _ := s.wait()
+		clienttest.Receive(t, "the end of the handler that was cut", returned)
+
+		if report.Announced != 1 || report.ClosedIdle != 1 || report.Forced != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+		how := make(map[core.How]int)
+		for _, e := range o.of(core.EventGone) {
+			how[e.How]++
+		}
+		if closes := ctl.Stats().Closes[core.ReasonDrain]; int(closes) != report.Announced {
+			t.Errorf("%d are counted, the report is %+v", closes, report)
+		}
+		if len(o.of(core.EventAnnounced)) != report.Announced || how[core.HowAnnounced] != 1 || how[core.HowIdle] != report.ClosedIdle || how[core.HowForced] != report.Forced {
+			t.Errorf("ended by %v, announced %d; the report is %+v", how, len(o.of(core.EventAnnounced)), report)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		var steps []core.EventKind
+		for _, e := range o.events {
+			if e.Connection == 0 {
+				steps = append(steps, e.Kind)
+			}
+		}
+		if want := []core.EventKind{core.EventDrain, core.EventListenerClosed, core.EventDrained}; !slices.Equal(steps, want) || o.events[len(o.events)-1].Kind != core.EventDrained {
+			t.Errorf("the steps are %v, want %v and nothing after", steps, want)
+		}
+	})
 }
 
 // The request is its handler's, which may change it while somebody looks.

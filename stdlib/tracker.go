@@ -82,6 +82,7 @@ const (
 	goneSocket
 	wasCounted
 	isClosing // the drain has begun to close it
+	wasForced // the drain cuts it, with something under way
 	wasNew    // the ConnState hook was called for it
 	goneBoth  = goneFromServer | goneSocket
 )
@@ -286,6 +287,7 @@ func (r *record) close() {
 // cut closes the socket, whatever is under way on it. What its handler does then
 // reaches nobody, and does not count.
 func (r *record) cut() {
+	r.Cut()
 	r.count()
 	own := ownConn(r.Conn())
 	if own == nil {
