@@ -150,6 +150,8 @@ debian_packages() {
   installed node nodejs
   installed gcc gcc
   installed shellcheck shellcheck
+  installed promtool prometheus
+  installed chromium chromium
   # By its full name: another python3 earlier in PATH does not see Debian's modules.
   /usr/bin/python3 -c 'import requests' 2>/dev/null || missing+=(python3 python3-requests)
   if ((${#missing[@]} == 0)); then

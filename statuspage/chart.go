@@ -6,7 +6,7 @@ import (
 )
 
 // colors is how many the style has.
-const colors = 9
+const colors = 12
 
 // The chart's measures, in its own units.
 const (

@@ -29,11 +29,11 @@
       }
       const next = new DOMParser().parseFromString(await response.text(), "text/html");
       const live = document.getElementById("live");
-      const scrolled = [...live.querySelectorAll(".scroll")].map((element) => element.scrollLeft);
+      const scrolled = [...live.querySelectorAll(".scroll")].map(({ id, scrollLeft, scrollTop }) => ({ id, scrollLeft, scrollTop }));
       live.replaceWith(document.adoptNode(next.getElementById("live")));
-      document.querySelectorAll("#live .scroll").forEach((element, n) => {
-        element.scrollLeft = scrolled[n] || 0;
-      });
+      for (const { id, scrollLeft, scrollTop } of scrolled) {
+        document.getElementById(id)?.scrollTo(scrollLeft, scrollTop);
+      }
       document.title = next.title;
       answered = new Date();
       show("live", false);

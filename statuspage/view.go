@@ -25,7 +25,8 @@ type view struct {
 // connection is one in the table of a drain.
 type connection struct {
 	core.ConnectionStat
-	Seconds float64 `json:"age_seconds"`
+	AgeSeconds float64 `json:"age_seconds"`
+	RanSeconds float64 `json:"ran_seconds,omitempty"`
 }
 
 // listed is how many connections the table has room for.
@@ -40,7 +41,7 @@ func look(ctl *core.Controller) view {
 	v := view{Host: host(), Time: time.Now().UTC().Round(time.Millisecond), Stats: ctl.Stats(), Recent: ctl.RecentCloses()}
 	if v.Stats.Draining {
 		for _, c := range ctl.Connections(listed) {
-			v.Open = append(v.Open, connection{c, c.Age.Seconds()})
+			v.Open = append(v.Open, connection{c, c.Age.Seconds(), c.Ran.Seconds()})
 		}
 		v.More = max(v.Stats.Open+v.Stats.Hijacked-len(v.Open), 0)
 	}
@@ -57,7 +58,7 @@ type rule struct {
 // builtin are the reasons in the order in which core asks the rules.
 var builtin = []core.Reason{
 	core.ReasonDrain, core.ReasonHandler, core.ReasonRoute, core.ReasonClient,
-	core.ReasonStatus, core.ReasonAge, core.ReasonRequests, core.ReasonLoad,
+	core.ReasonStatus, core.ReasonAge, core.ReasonRequests, core.ReasonLoad, core.ReasonExcess,
 }
 
 // rules returns all reasons, the declared ones last, in an order that stays.

@@ -166,8 +166,8 @@ func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
 
 // What a drain did is told once, and by all in the same way.
 func TestADrainsEventsAgreeWithItsReport(t *testing.T) {
-	overEach(t, func(t *testing.T, over transport) {
-		ctl := newController(t)
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
 		o := observe(t, ctl)
 		begun, returned := make(chan struct{}), make(chan struct{})
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,19 +177,19 @@ func TestADrainsEventsAgreeWithItsReport(t *testing.T) {
 				defer close(returned)
 				io.WriteString(w, strings.Repeat("announces, to nobody", 1000))
 			}
-			hello(w, r)
-		}), append([]stdlib.ServeOption{stdlib.IdleGrace(200 * time.Millisecond), stdlib.DrainTimeout(time.Second)}, over.opts...)...)
-		silent, served, hanging := over.dial(t, s.address), over.dial(t, s.address), over.dial(t, s.address)
+			servertest.Hello(w, r)
+		}), append([]stdlib.ServeOption{stdlib.IdleGrace(200 * time.Millisecond), stdlib.DrainTimeout(time.Second)}, over.Opts...)...)
+		silent, served, hanging := over.Dial(t, s.Address), over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, silent, "/")
 		get(t, served, "/")
 		hanging.Send(clienttest.Request("GET", "/hang"))
 		clienttest.Receive(t, "the request that hangs", begun)
-		s.drain()
-		s.listenerIsClosed()
+		s.Drain()
+		s.ListenerIsClosed()
 		served.ExpectClosed(served.Get("/"))
 		served.Close()
 		silent.ExpectEnd()
-		report, _ := s.wait()
+		report, _ := s.Wait()
 		clienttest.Receive(t, "the end of the handler that was cut", returned)
 
 		if report.Announced != 1 || report.ClosedIdle != 1 || report.Forced != 1 {

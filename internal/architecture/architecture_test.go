@@ -48,6 +48,7 @@ var rules = map[string]rule{
 	"stdlib":                  {packages: withCore("stdlib/internal/goaway", "stdlib/internal/quiesce"), modules: []string{"github.com/felixge/httpsnoop"}},
 	"stdlib/internal/goaway":  {},
 	"stdlib/internal/quiesce": {},
+	"statuspage":              {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"internal/instruments":    {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"promadapter":             {packages: withCore("internal/instruments"), framework: []string{"github.com/prometheus/client_golang"}},
 	"oteladapter":             {packages: withCore("internal/instruments"), framework: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
