@@ -1,0 +1,10 @@
+//go:build !linux
+
+package stdlib_test
+
+import (
+	"syscall"
+	"testing"
+)
+
+func keepsPacketsOff(*testing.T, syscall.Conn) bool { return false }
