@@ -81,12 +81,14 @@ var lingerBuffers = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // linger reads and discards until the client has closed its side. Closing with
 // unread input sends a reset, which can destroy what the client has not read yet.
-// The goroutine ends within lingerTotal, or when the socket is closed.
+// The goroutine ends within lingerTotal, or when the socket is closed, as the oldest
+// one's is where too many linger.
 func (c *conn) linger() {
 	buffer := lingerBuffers.Get().(*[8 << 10]byte)
 	defer lingerBuffers.Put(buffer)
 	defer c.record.leave(goneSocket)
 	defer c.TCPConn.Close()
+	defer c.record.tracker().lingering.enter(c)()
 
 	end := time.Now().Add(lingerTotal)
 	for first := true; ; first = false {

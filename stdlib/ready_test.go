@@ -1,6 +1,8 @@
 package stdlib_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -115,5 +117,52 @@ func TestUntrackedExchangesAreSaidOnce(t *testing.T) {
 	log.expectOne(t, "stdlib.Track")
 	if n := ctl.Stats().Untracked; n != 3 {
 		t.Errorf("%d exchanges are untracked, want 3", n)
+	}
+}
+
+func TestReadyAsksItsChecks(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	asked := make(chan struct{}, 10)
+	ok := func(context.Context) error { return nil }
+	for _, c := range []struct {
+		name   string
+		checks []func(context.Context) error
+		want   int
+		says   string
+	}{
+		{"none fails", []func(context.Context) error{ok, ok}, http.StatusOK, ""},
+		{"one fails", []func(context.Context) error{ok, func(context.Context) error { return errors.New("no database at db.internal") }},
+			http.StatusServiceUnavailable, "check 2: no database at db.internal"},
+		{"one is nil", []func(context.Context) error{nil}, http.StatusServiceUnavailable, "check 1: the function is nil"},
+		{"one panics", []func(context.Context) error{func(context.Context) error { panic("at the disco") }},
+			http.StatusServiceUnavailable, "check 1: the function panicked: at the disco"},
+		{"one hangs", []func(context.Context) error{func(context.Context) error { asked <- struct{}{}; <-release; return nil }},
+			http.StatusServiceUnavailable, "check 1: the function has not returned within 1s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log lines
+			ready := stdlib.Ready(servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil)))), c.checks...)
+			for range 2 {
+				w := httptest.NewRecorder()
+				ready.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+				if body := w.Body.String(); w.Code != c.want || strings.Contains(body, "db.internal") {
+					t.Errorf("it answers %d %q, want %d", w.Code, body, c.want)
+				}
+			}
+			if c.says != "" {
+				log.expectOne(t, c.says)
+			}
+		})
+	}
+	if len(asked) != 1 {
+		t.Errorf("a check that hangs was called %d times", len(asked))
+	}
+	ctl := servertest.NewController(t)
+	ctl.Drain()
+	w := httptest.NewRecorder()
+	stdlib.Ready(ctl, func(context.Context) error { t.Error("asked in a drain"); return nil }).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusServiceUnavailable || w.Body.String() != "draining\n" {
+		t.Errorf("in a drain: %d %q", w.Code, w.Body)
 	}
 }

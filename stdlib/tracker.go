@@ -14,9 +14,10 @@ import (
 
 // tracker knows the connections of one server, and the drains that end it.
 type tracker struct {
-	ctl     *core.Controller
-	start   time.Time
-	records registry
+	ctl       *core.Controller
+	start     time.Time
+	records   registry
+	lingering lingering
 
 	installed  sync.Once
 	installErr error           // of installed

@@ -1,0 +1,32 @@
+package stdlib_test
+
+import (
+	"testing"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
+)
+
+// A client that keeps its side open behind each announced close, without end, must
+// not have a descriptor of ours for each.
+func TestOnlySoManyClosesLingerAndTheOldestGoesFirst(t *testing.T) {
+	const most = 1024
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	s := serve(t, ctl, servertest.Hello)
+	oldest := clienttest.Dial(t, s.Address)
+	oldest.ExpectClosed(get(t, oldest, "/login"))
+	for range most {
+		c := clienttest.Dial(t, s.Address)
+		get(t, c, "/login")
+	}
+	// The oldest one's socket has gone: what is sent there is reset.
+	oldest.ExpectGone()
+	s.ExpectStats("no more than that linger", func(s core.Stats) bool {
+		counted := uint64(0)
+		for _, n := range s.Impaired {
+			counted += n
+		}
+		return s.Open <= most && counted > 0
+	})
+}
