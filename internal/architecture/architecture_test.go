@@ -33,6 +33,7 @@ type rule struct {
 // rules has every library package. Of internal/ nothing is in it but what adapters are made of, so no library package can
 // import test code.
 var rules = map[string]rule{
+	"":                        {}, // the package page
 	"core":                    {packages: ofCore, modules: []string{"github.com/felixge/httpsnoop"}},
 	"core/internal/callback":  {},
 	"core/internal/caller":    {},
@@ -52,6 +53,7 @@ var rules = map[string]rule{
 	"internal/instruments":    {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"promadapter":             {packages: withCore("internal/instruments"), framework: []string{"github.com/prometheus/client_golang"}},
 	"oteladapter":             {packages: withCore("internal/instruments"), framework: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
+	"statuspage":              {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"fleet":                   {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"chiadapter":              {packages: withCore(), framework: []string{"github.com/go-chi/chi/v5"}},
 	"ginadapter":              {packages: withCore(), framework: []string{"github.com/gin-gonic/gin"}},
@@ -196,8 +198,11 @@ func modules(t *testing.T) []string {
 	return found
 }
 
-// relative is a package's folder in the repository.
+// relative is a package's folder in the repository, "" the root.
 func relative(importPath string) (folder string, ours bool) {
+	if importPath == project {
+		return "", true
+	}
 	return strings.CutPrefix(importPath, project+"/")
 }
 

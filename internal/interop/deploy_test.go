@@ -37,19 +37,3 @@ func read(t *testing.T, name string) string {
 	}
 	return string(text)
 }
-
-func TestTheDocumentedListenIsTheOneOfTheExample(t *testing.T) {
-	document, err := os.ReadFile("../../docs/deploying.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile("../../examples/systemd/main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, shown, _ := strings.Cut(string(document), "```go\n")
-	shown, _, _ = strings.Cut(shown, "```")
-	if shown == "" || !strings.Contains(string(program), shown) {
-		t.Errorf("examples/systemd does not have the code of docs/deploying.md:\n%s", shown)
-	}
-}

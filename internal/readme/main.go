@@ -3,24 +3,24 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log"
 	"net/http"
+	"time"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
 func main() {
-	ctl, err := core.New(core.OnRoutes("POST /login"))
+	ctl, err := core.New()
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("/readyz", stdlib.Ready(ctl))
-	srv := &http.Server{Addr: ":8080", Handler: stdlib.Middleware(ctl)(http.DefaultServeMux)}
+	http.Handle("GET /readyz", stdlib.Ready(ctl))
+	srv := &http.Server{Addr: ":8080", ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	report, err := stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals())
-	fmt.Println(report)
 	if err != nil {
 		log.Fatal(err)
 	}
+	log.Println(report)
 }
