@@ -7,7 +7,8 @@ import (
 	"github.com/politeclose/politeclose/internal/roundtrip"
 )
 
-// expectNobodyWaited also lets no SYN be dropped, which is certain to be sent again.
+// expectNobodyWaited also lets no SYN be dropped: it is certain to be sent again, a
+// second later. The time of an answer would tell of a busy machine as well.
 func expectNobodyWaited(t *testing.T, said outcome) {
 	t.Helper()
 	expectUnnoticed(t, said.Result)

@@ -49,10 +49,6 @@ func expectUnnoticed(t *testing.T, r Result) {
 	if r.Refused > 0 {
 		t.Errorf("%d of %d requests were refused: %v", r.Refused, r.Requests, r.RefusedCauses)
 	}
-	// A machine that is busy with something else delays as well.
-	if os.Getenv("POLITECLOSE_FULL") == "1" && r.Delayed > 0 {
-		t.Errorf("%d of %d requests took %v or more, the slowest %v", r.Delayed, r.Requests, DelayedFrom, r.Slowest)
-	}
 }
 
 func TestAListeningSocketThatIsClosedAtOnceLosesWhoIsConnecting(t *testing.T) {

@@ -56,7 +56,7 @@ func Mirror(roundTrip time.Duration) error {
 		return err
 	}
 	for _, command := range []string{
-		"link set lo up", // to reach Here from here
+		"link set lo up",                       // to reach Here from here
 		"link set mirror txqueuelen 100000 up", // a busy mirror drops nothing
 		"address add " + Here4 + "/24 dev mirror",
 		"address add " + Here6 + "/64 dev mirror nodad",
