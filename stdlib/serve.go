@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/stdlib/internal/quiesce"
@@ -59,13 +60,32 @@ func Serve(ctx context.Context, srv *http.Server, ctl *core.Controller, opts ...
 		return d.serve(ctx)
 	}
 	if cfg.listener != nil {
-		cfg.listener.Close()
+		closeUnserved(cfg.listener)
 	}
 	if errors.Is(err, errDrained) && ctx.Err() != nil {
 		return Report{}, nil // another Serve of the server was quicker
 	}
 	return Report{}, fmt.Errorf("politeclose: Serve: %w", err)
 }
+
+// closeUnserved closes a listener that nobody will serve. It has been listening
+// for as long as the program has had it, so somebody may be connecting: who is
+// left in its queue sees a reset, and whom it accepts an orderly end, once Serve
+// has said why.
+func closeUnserved(l net.Listener) {
+	defer l.Close()
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	tcp.SetDeadline(time.Now().Add(unservedGrace))
+	for c, err := tcp.Accept(); err == nil; c, err = tcp.Accept() {
+		time.AfterFunc(unservedGrace, func() { c.Close() })
+	}
+}
+
+// unservedGrace is longer than a connect takes on the machine itself.
+const unservedGrace = 20 * time.Millisecond
 
 // prepare does what can fail.
 func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *serveConfig, bad error, arrived chan os.Signal) (*drain, error) {
