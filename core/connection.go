@@ -131,7 +131,7 @@ func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & re
 // setMark marks the connection and reports whether it was the first to do so.
 func (c *Connection) setMark(i reasonIndex) (first bool) {
 	before, first := c.setOnce(markShift, i)
-	if first && before&bitOpen != 0 {
+	if first && before&(bitOpen|bitHijacked) != 0 {
 		c.ctl.shard(c).Leaving.Add(1)
 	}
 	return first

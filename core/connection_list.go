@@ -52,15 +52,10 @@ func (c *Controller) ListConnections(all iter.Seq[*Connection]) (remove func()) 
 // many. Its cost grows with the number of connections; it is meant for a page
 // that people look at, not for a scrape.
 func (c *Controller) Connections(atMost int) []ConnectionStat {
-	c.lists.mu.Lock()
-	lists := c.lists.lists
-	c.lists.mu.Unlock()
 	var open []*Connection
-	for _, list := range lists {
-		for conn := range list.all {
-			if conn.bits.Load()&(bitOpen|bitHijacked) != 0 {
-				open = append(open, conn)
-			}
+	for conn := range c.listed() {
+		if conn.bits.Load()&(bitOpen|bitHijacked) != 0 {
+			open = append(open, conn)
 		}
 	}
 	stats := make([]ConnectionStat, 0, min(len(open), max(atMost, 0)))
@@ -69,6 +64,22 @@ func (c *Controller) Connections(atMost int) []ConnectionStat {
 		stats = append(stats, conn.stat(now))
 	}
 	return stats
+}
+
+// listed are the connections of all servers that list theirs.
+func (c *Controller) listed() iter.Seq[*Connection] {
+	c.lists.mu.Lock()
+	lists := c.lists.lists
+	c.lists.mu.Unlock()
+	return func(yield func(*Connection) bool) {
+		for _, list := range lists {
+			for conn := range list.all {
+				if !yield(conn) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // foremost orders the connections as Connections returns them. What it orders

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/politeclose/politeclose/core/internal/callback"
+	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -30,6 +32,11 @@ import (
 // become smaller by that, because connections come back as fast as they go,
 // nobody is closed for a minute, and the next time for twice as long.
 //
+// An HTTP/2 connection is told without waiting for a response, and a stream
+// learns it from its [Leaving] channel. For them a timer runs once a second,
+// from the first one on while there are connections. Hijacked connections
+// count, too.
+//
 // Such closes use the [Budget], which has to allow a thirtieth of the excess
 // per second for the half minute to be kept. Without connection records nobody
 // is closed for excess.
@@ -47,12 +54,13 @@ func OnExcess(fairShare func() int) Option {
 // shed.
 type excessRule struct {
 	shed.Excess
-	poll   callback.Poll
-	ask    func() int
-	open   func() int
-	share  atomic.Int64 // the last answer; 0 = not known
-	guard  callback.Guard
-	logger *slog.Logger
+	poll    callback.Poll
+	ask     func() int
+	open    func() int
+	share   atomic.Int64 // the last answer; 0 = not known
+	guard   callback.Guard
+	logger  *slog.Logger
+	telling atomic.Bool // the timer for connections that need no response runs
 }
 
 func (x *excessRule) init(cfg *config, open func() int) {
@@ -83,4 +91,68 @@ func (x *excessRule) answer() (share int) {
 func (x *excessRule) due(conn *Connection, now int64) bool {
 	x.refresh(now)
 	return x.Goes(conn.lot, conn.opened, now)
+}
+
+// tellExcess makes connections that need no response be told without one: those
+// with AnnounceWith, and those that carry a stream. One timer does it for all
+// of a Controller's.
+func (c *Controller) tellExcess() {
+	if c.rules&hasExcess != 0 && c.excess.telling.CompareAndSwap(false, true) {
+		time.AfterFunc(time.Duration(c.excess.Interval()), c.tellExcessNow)
+	}
+}
+
+func (c *Controller) tellExcessNow() {
+	now := c.now()
+	c.excess.refresh(now)
+	if c.excess.Running() && c.drainSince() == 0 {
+		for conn := range c.listed() {
+			if c.excess.Goes(conn.lot, conn.opened, now) {
+				conn.leaveForExcess(now)
+			}
+		}
+	}
+	c.excess.telling.Store(false)
+	if sum := c.counters.Sum(); sum.Open+sum.Hijacked > 0 {
+		c.tellExcess()
+	}
+}
+
+// leaveForExcess tells a connection that needs no response for it to go, if the
+// rule's restraint and the budget allow it.
+func (c *Connection) leaveForExcess(now int64) {
+	var stream *leaving.Channel
+	if !c.tells() {
+		if stream = c.stream(); stream == nil {
+			return
+		}
+	}
+	if mark, _ := c.marked(); mark != 0 || c.bits.Load()&(bitOpen|bitHijacked) == 0 {
+		return
+	}
+	switch {
+	case !c.ctl.excess.Take(now, &c.ctl.budget):
+		c.ctl.heldBack.Add(1)
+	case stream != nil:
+		c.setMark(excessIndex)
+		stream.Close(uint32(excessIndex))
+	default:
+		c.announce(excessIndex, nil)
+	}
+}
+
+// stream returns the channel of the HTTP/1 stream under way, nil where there is
+// none or its route is exempt.
+func (c *Connection) stream() *leaving.Channel {
+	s := c.shared.Load()
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	l := s.channel
+	s.mu.Unlock()
+	if e := c.current.Load(); l == nil || e != nil && exempted(e.state.Load()) {
+		return nil
+	}
+	return l
 }

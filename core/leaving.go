@@ -9,8 +9,8 @@ import (
 
 // Leaving returns a channel that is closed when the stream of the request with
 // this context has to go: in a drain (at its connection's own moment, with a
-// [DrainSpread]), at the connection's age limit (which obeys [Exempt] and the
-// [Budget]), when the server is shut down, when another stream's rule has ended
+// [DrainSpread]), at the connection's age limit and when it is above the fair
+// share (which both obey [Exempt] and the [Budget]), when the server is shut down, when another stream's rule has ended
 // its HTTP/2 connection, and when the stream is over or its client has gone. It
 // is not closed because the stream's own response announces the connection's
 // end, nor at a hijack. [LeavingReason] tells why.
@@ -36,7 +36,7 @@ func Leaving(ctx context.Context) <-chan struct{} {
 
 // LeavingReason returns why the [Leaving] channel of the stream with this
 // context is closed: [ReasonDrain], also for the server's shutdown,
-// [ReasonAge], or the reason for which another stream ended the HTTP/2
+// [ReasonAge], [ReasonExcess], or the reason for which another stream ended the HTTP/2
 // connection. It is "" while the channel is open, where there is none, and
 // where it is closed because the request is over or its client has gone. It
 // costs a context look-up and is safe for concurrent use.
@@ -122,6 +122,7 @@ func (c *Connection) watch(l *leaving.Channel, e *Exchange) {
 		l.AskAfter(time.Duration(c.ageLimit()-c.age(c.ctl.now())), func() (uint32, bool) { return c.goesForAge(e) })
 	}
 	l.Follow(e.context, e.isHijacked)
+	c.ctl.tellExcess()
 }
 
 // goesForAge reports whether the stream of e has to go because its connection

@@ -36,6 +36,7 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 func (c *Connection) AnnounceWith(announce func(Reason)) {
 	c.sharedRecord().tell.Store(&announce)
 	c.speak(protocolHTTP2)
+	c.ctl.tellExcess()
 }
 
 // DrainDue reports whether the Controller is draining and, with a
@@ -87,10 +88,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		return c.mustClose()
 	case http.StateHijacked:
 		c.leaveActive(s)
-		if c.leaveOpen(s) {
-			c.set(bitHijacked | bitWasHijacked)
-			s.Hijacked.Add(1)
-		}
+		c.becomeHijacked(s)
 		if e := c.current.Load(); e != nil {
 			e.hijack()
 		}
@@ -98,12 +96,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		if c.leaveActive(s) {
 			c.set(bitWasActive)
 		}
-		c.leaveOpen(s)
-		before := c.clear(bitHijacked)
-		if before&bitHijacked != 0 {
-			s.Hijacked.Add(-1)
-		}
-		if before&bitLost == 0 {
+		if before := c.leaveOpen(s); before&bitLost == 0 {
 			c.closeLeaving(0, nil)
 		}
 	}
@@ -118,16 +111,34 @@ func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
 	return true
 }
 
-func (c *Connection) leaveOpen(s *counters.Shard) (left bool) {
-	before := c.clear(bitOpen)
-	if before&bitOpen == 0 {
-		return false
+// becomeHijacked makes an open connection a hijacked one in a single step, so
+// that a mark meanwhile is counted once.
+func (c *Connection) becomeHijacked(s *counters.Shard) {
+	for {
+		before := c.bits.Load()
+		if before&bitOpen == 0 {
+			return
+		}
+		if c.bits.CompareAndSwap(before, before&^bitOpen|bitHijacked|bitWasHijacked) {
+			s.Open.Add(-1)
+			s.Hijacked.Add(1)
+			return
+		}
 	}
-	s.Open.Add(-1)
-	if markOf(before) != 0 {
+}
+
+func (c *Connection) leaveOpen(s *counters.Shard) (before uint32) {
+	before = c.clear(bitOpen | bitHijacked)
+	if before&bitOpen != 0 {
+		s.Open.Add(-1)
+	}
+	if before&bitHijacked != 0 {
+		s.Hijacked.Add(-1)
+	}
+	if before&(bitOpen|bitHijacked) != 0 && markOf(before) != 0 {
 		s.Leaving.Add(-1)
 	}
-	return true
+	return before
 }
 
 func (c *Connection) mustClose() bool {

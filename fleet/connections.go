@@ -18,8 +18,8 @@ type sentAway struct{ before, last atomic.Uint64 }
 
 func (a *sentAway) poll(s core.Stats) { a.before.Store(a.last.Swap(s.Closes[core.ReasonExcess])) }
 
-// connections are those that are open and those that have been sent away
-// lately.
+// connections are those that are open, hijacked ones included, and those that
+// have been sent away lately.
 func (a *sentAway) connections(s core.Stats) int {
-	return s.Open + int(s.Closes[core.ReasonExcess]-a.before.Load())
+	return s.Open + s.Hijacked + int(s.Closes[core.ReasonExcess]-a.before.Load())
 }

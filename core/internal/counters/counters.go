@@ -17,7 +17,7 @@ type Counters struct{ shards []Shard }
 // Shard is a part of the counters.
 type Shard struct {
 	Begun, Ended                    atomic.Uint64 // exchanges; the latter also those that may last as long as their connection
-	Open, Leaving, Active, Hijacked atomic.Int64  // connections; Leaving is those of Open that have been told to go
+	Open, Leaving, Active, Hijacked atomic.Int64  // connections; Leaving is those of Open and Hijacked that have to go
 	_                               [128 - 6*8]byte
 }
 
@@ -58,8 +58,9 @@ func (c *Counters) Sum() (sum Sum) {
 	return sum
 }
 
-// Staying is how many connections are open and have not been told to go.
+// Staying is how many connections there are, hijacked ones included, that have
+// not been told to go.
 func (c *Counters) Staying() int {
 	sum := c.Sum()
-	return int(sum.Open - sum.Leaving)
+	return int(sum.Open + sum.Hijacked - sum.Leaving)
 }

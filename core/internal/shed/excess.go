@@ -74,6 +74,9 @@ func (x *Excess) Init() { x.yield = 1 }
 // Interval is how often Sample should be called, in nanoseconds.
 func (x *Excess) Interval() int64 { return excessInterval }
 
+// Running reports whether anybody may have to go.
+func (x *Excess) Running() bool { return x.turn.Load() > 0 }
+
 // Goes reports whether it is the turn of a connection with this lot, opened at
 // this time.
 func (x *Excess) Goes(own Lot, opened, now int64) bool {
