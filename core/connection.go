@@ -216,7 +216,8 @@ func (c *Connection) sharedRecord() *sharedRecord {
 	return s
 }
 
-// closeLeaving closes the channels of the connection's streams, but for that of by.
+// closeLeaving closes the channels of the connection's streams, but for that of
+// by.
 func (c *Connection) closeLeaving(reason reasonIndex, by *Exchange) {
 	s := c.shared.Load()
 	if s == nil {

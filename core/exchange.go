@@ -48,8 +48,9 @@ type Exchange struct {
 //	partKind    part of another exchange            reports to that one
 //	noKind      nobody's                            does nothing
 //
-// What decides is counted. A mark is remembered on the connection. Nobody's is a request of a nil
-// Controller, and one that the program makes after its exchange.
+// What decides is counted. A mark is remembered on the connection. Nobody's is
+// a request of a nil Controller, and one that the program makes after its
+// exchange.
 //
 // A part is what begins below another exchange of the same Controller: a
 // middleware that meets the request again, or a request that the program makes

@@ -62,8 +62,8 @@ func (c *Connection) AnnounceDrain() {
 	}
 }
 
-// CloseLeaving closes the connection's [Leaving] channels, for a server that is shut
-// down without a drain.
+// CloseLeaving closes the connection's [Leaving] channels, for a server that is
+// shut down without a drain.
 func (c *Connection) CloseLeaving() {
 	c.set(bitLeft)
 	c.closeLeaving(drainIndex, nil)

@@ -39,8 +39,8 @@ type Stats struct {
 	HeldBack            uint64 `json:"held_back"`              // closes that the Budget, or OnLoad's restraint, refused
 	HeldBackByRestraint uint64 `json:"held_back_by_restraint"` // of HeldBack, those for load that were refused before the Budget was asked
 
-	// Impaired counts how often a state was met in which a rule cannot work, by its
-	// cause.
+	// Impaired counts how often a state was met in which a rule cannot work, by
+	// its cause.
 	Impaired map[string]uint64 `json:"impaired"`
 
 	InputAfterAnnounce uint64 `json:"input_after_announce"` // connections on which something still came after the announcement
@@ -166,8 +166,9 @@ func (c *closes) count(reason reasonIndex, p protocol, now int64) {
 }
 
 // countClose counts the announcement of the connection's end and tells of it,
-// once. It sets bits at the same moment, so that who cuts the connection finds it
-// both announced and counted, or neither, and returns those that were set before.
+// once. It sets bits at the same moment, so that who cuts the connection finds
+// it both announced and counted, or neither, and returns those that were set
+// before.
 func (c *Connection) countClose(bits uint32) (before uint32) {
 	if before = c.set(bits | bitCounted); before&bitCounted != 0 {
 		return before

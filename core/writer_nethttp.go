@@ -13,9 +13,9 @@ import (
 	"github.com/politeclose/politeclose/core/internal/header"
 )
 
-// serverWriter is what net/http's two writers have in common. It is the Exchange
-// itself, so that it costs no allocation. Its type assertions hold because
-// shapeOf made them before.
+// serverWriter is what net/http's two writers have in common. It is the
+// Exchange itself, so that it costs no allocation. Its type assertions hold
+// because shapeOf made them before.
 type serverWriter Exchange
 
 func (w *serverWriter) exchange() *Exchange { return (*Exchange)(w) }
