@@ -53,7 +53,6 @@ var rules = map[string]rule{
 	"internal/instruments":    {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"promadapter":             {packages: withCore("internal/instruments"), framework: []string{"github.com/prometheus/client_golang"}},
 	"oteladapter":             {packages: withCore("internal/instruments"), framework: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric"}},
-	"statuspage":              {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"fleet":                   {packages: withCore(), modules: []string{"github.com/felixge/httpsnoop"}},
 	"chiadapter":              {packages: withCore(), framework: []string{"github.com/go-chi/chi/v5"}},
 	"ginadapter":              {packages: withCore(), framework: []string{"github.com/gin-gonic/gin"}},
