@@ -187,7 +187,7 @@ func (l *listener) emptyAndClose() {
 			l.loss = loss
 		}
 	}
-	l.closeInner()
+	_ = l.closeInner() // Accept says when it is closed
 }
 
 func (l *listener) closeInner() error {
