@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -28,6 +29,7 @@ func server() (status int) {
 		fmt.Fprintf(os.Stderr, "restart: %s is %q\n", wayVariable, os.Getenv(wayVariable))
 		return 2
 	}
+	slog.SetLogLoggerLevel(slog.LevelWarn) // how each drain went is not the subject
 	go endWithDemonstration()
 	srv := &http.Server{Addr: os.Getenv(addressVariable), Handler: http.HandlerFunc(answer)}
 	err := replaceable(func(ctx context.Context, listening func()) error {
