@@ -8,16 +8,28 @@ import (
 	"time"
 )
 
-func (i *installed) acceptTLS(srv *http.Server, c *tls.Conn, h http.Handler) {
-	ours := &Conn{Conn: c, preface: len(preface)}
-	_, ours.strips = i.backend.(*handOver)
-	i.accept(srv, &secure{ours, c}, ours, h)
+// acceptTLS and acceptUnencrypted are TLSNextProto's functions. Below them a
+// goroutine of net/http's waits for as long as the connection lasts, so they are
+// one frame each: some hundred bytes more, and its stack is of the next size.
+func (i *installed) acceptTLS() func(*http.Server, *tls.Conn, http.Handler) {
+	return func(srv *http.Server, c *tls.Conn, h http.Handler) {
+		ours := &secure{&Conn{Conn: c, preface: len(preface)}, c}
+		_, ours.strips = i.backend.(*handOver)
+		defer i.remove(ours.Conn)
+		i.add(ours.Conn, srv)
+		i.backend.serve(srv, ours, h)
+	}
 }
 
-func (i *installed) acceptUnencrypted(srv *http.Server, c *tls.Conn, h http.Handler) {
-	if inner := unencryptedConn(c); inner != nil {
-		ours := &Conn{Conn: inner}
-		i.accept(srv, ours, ours, h)
+func (i *installed) acceptUnencrypted() func(*http.Server, *tls.Conn, http.Handler) {
+	return func(srv *http.Server, c *tls.Conn, h http.Handler) {
+		ours := &Conn{Conn: unencryptedConn(c)}
+		if ours.Conn == nil {
+			return
+		}
+		defer i.remove(ours)
+		i.add(ours, srv)
+		i.backend.serve(srv, ours, h)
 	}
 }
 
@@ -37,18 +49,6 @@ type secure struct {
 }
 
 func (s *secure) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }
-
-// accept serves c, which is ours or has it.
-func (i *installed) accept(srv *http.Server, c net.Conn, ours *Conn, h http.Handler) {
-	if srv == nil { // called by hand
-		srv = i.srv
-	}
-	ours.begin(idleLimit(srv))
-	i.add(ours)
-	defer i.remove(ours)
-	i.opened(ours)
-	i.backend.serve(srv, c, h)
-}
 
 // idleLimit returns how long a connection may be idle until it is announced: until
 // a moment before net/http sends its single GOAWAY, for two round trips.
@@ -70,19 +70,26 @@ func contextOf(h http.Handler) context.Context {
 	if h, ok := h.(interface{ BaseContext() context.Context }); ok {
 		return h.BaseContext()
 	}
-	return context.Background() // called by hand
+	return context.Background() // somebody calls TLSNextProto's function by hand
 }
 
-func (i *installed) add(c *Conn) {
+// add is called for each connection before it is served.
+func (i *installed) add(c *Conn, srv *http.Server) {
+	if srv == nil { // somebody calls TLSNextProto's function by hand
+		srv = i.srv
+	}
+	c.begin(idleLimit(srv))
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	if i.open == nil {
 		i.open = make(map[*Conn]struct{})
 	}
 	i.open[c] = struct{}{}
-	if i.closing {
+	closing := i.closing
+	i.mu.Unlock()
+	if closing {
 		c.Announce(reasonDrain)
 	}
+	i.opened(c)
 }
 
 func (i *installed) remove(c *Conn) {
@@ -104,16 +111,18 @@ func (i *installed) announce() {
 // unwrapping returns a hook for srv.ConnState that calls the given one with the
 // net.Conn that net/http knows from its listener.
 func (i *installed) unwrapping(hook func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
-	return func(c net.Conn, state http.ConnState) {
-		if ours := unwrap(c); ours != nil {
-			if ours.strips && !i.greeted(ours) {
-				return
-			}
-			c = ours.Conn
+	return func(c net.Conn, state http.ConnState) { i.report(hook, c, state) }
+}
+
+func (i *installed) report(hook func(net.Conn, http.ConnState), c net.Conn, state http.ConnState) {
+	if ours := unwrap(c); ours != nil {
+		if ours.strips && !i.greeted(ours) {
+			return
 		}
-		if hook != nil {
-			hook(c, state)
-		}
+		c = ours.Conn
+	}
+	if hook != nil {
+		hook(c, state)
 	}
 }
 

@@ -2,12 +2,16 @@ package goaway
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // A response of a HEADERS and a DATA frame over loopback, read by the client in
@@ -111,4 +115,75 @@ func benchmarkRequests(b *testing.B, secure, install bool) {
 			}
 		}
 	})
+}
+
+// BenchmarkConnections compares how long a connection with one request takes with
+// and without Install, in turns, so that a machine that changes its pace does so
+// for both. without/with is the ratio of the medians: how many connections a second
+// there are with it for one without.
+func BenchmarkConnections(b *testing.B) {
+	for _, secure := range []bool{false, true} {
+		b.Run(map[bool]string{false: "cleartext", true: "TLS"}[secure], func(b *testing.B) {
+			var servers [2]*server
+			for i := range servers {
+				servers[i] = configured(secure, ok)
+				if i == 1 {
+					servers[i].installWith(b, func(*Conn) {})
+				}
+				servers[i].start(b)
+			}
+			request := oneRequest()
+			var took [2][]time.Duration
+			for b.Loop() {
+				for i, s := range servers {
+					began := time.Now()
+					exchangeOnce(b, s, request)
+					took[i] = append(took[i], time.Since(began))
+				}
+			}
+			for _, t := range took {
+				slices.Sort(t)
+			}
+			b.ReportMetric(float64(took[0][len(took[0])/2])/float64(took[1][len(took[1])/2]), "without/with")
+		})
+	}
+}
+
+// oneRequest is all that a client of one request has to say.
+func oneRequest() []byte {
+	b := bytes.NewBufferString(preface)
+	framer := http2.NewFramer(b, nil)
+	framer.WriteSettings()
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "test"}} {
+		encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+	}
+	framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+	framer.WriteSettingsAck()
+	return b.Bytes()
+}
+
+func exchangeOnce(b *testing.B, s *server, request []byte) {
+	b.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	if s.secure {
+		c = tls.Client(c, clientTLS())
+	}
+	if _, err := c.Write(request); err != nil {
+		b.Fatal(err)
+	}
+	for framer := http2.NewFramer(nil, c); ; {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if h := f.Header(); h.StreamID == 1 && h.Flags.Has(http2.FlagDataEndStream) {
+			return
+		}
+	}
 }

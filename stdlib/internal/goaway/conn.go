@@ -51,9 +51,25 @@ type Conn struct {
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
+// Write is one call deep while nothing is announced. net/http makes it from a
+// goroutine that it starts for each frame, whose first stack is just large enough
+// for its own calls.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.step() > serving {
+		return c.writeAround(p)
+	}
+	n, err = c.Conn.Write(p)
+	c.follow(p[:n])
+	if err == nil && c.step() > serving { // announced meanwhile
+		_, err = c.writeAround(nil)
+	}
+	return n, err
+}
+
+// writeAround writes p with what of ours belongs before, within and behind it.
+func (c *Conn) writeAround(p []byte) (n int, err error) {
 	for {
 		if err := c.interpose(); err != nil {
 			return n, err
@@ -64,7 +80,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		if n == len(p) {
 			return n, nil
 		}
-		m, err := c.pass(p[n : n+c.stretch(p[n:])])
+		m, err := c.Conn.Write(p[n : n+c.stretch(p[n:])])
+		c.follow(p[n : n+m])
 		if n += m; err != nil {
 			return n, err
 		}
@@ -80,12 +97,12 @@ func (c *Conn) flush() { _, _ = c.Write(nil) }
 // written before anything else, so that frames stay whole.
 func (c *Conn) interpose() error {
 	if c.rest == nil {
-		if step := c.step(); step == serving || !c.out.place() {
+		if !c.out.place() {
 			return nil
 		}
 		c.mu.Lock()
 		c.rest = c.next()
-		last := c.step() == named && len(c.streams.open) == 0 && !c.pushes
+		last := c.step() == named && c.streams.none() && !c.pushes
 		c.mu.Unlock()
 		if last {
 			c.shutWrite()
@@ -121,16 +138,14 @@ func (c *Conn) stretch(p []byte) (n int) {
 	return n
 }
 
-// pass writes p and follows what of it has gone out.
-func (c *Conn) pass(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	for p = p[:n]; len(p) > 0; {
+// follow looks at what of the server's has gone out.
+func (c *Conn) follow(p []byte) {
+	for len(p) > 0 {
 		m, whole := c.out.advance(p)
 		if p = p[m:]; whole {
 			c.wrote()
 		}
 	}
-	return n, err
 }
 
 // wrote follows a frame of the server's.
@@ -187,7 +202,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		n, err := c.read(p)
-		if err == nil || !isTimeout(err) || !c.endInterrupt() {
+		if err == nil || !c.endInterrupt(err) {
 			return n, err
 		}
 		switch {
@@ -253,9 +268,9 @@ func (c *Conn) got() {
 
 // tellServer hands the server a GOAWAY as if the client had sent it.
 func (c *Conn) tellServer() {
-	c.endInterrupt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.resetDeadline()
 	if c.step() == leaving {
 		c.toServer = goAway(0, "")
 		c.enter(left)
@@ -271,10 +286,15 @@ func (c *Conn) interrupt() {
 	c.Conn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// endInterrupt takes back a read deadline of ours, and reports whether one stood.
-func (c *Conn) endInterrupt() bool {
+// endInterrupt takes back a read deadline of ours where that is what the error of a
+// Read comes from.
+func (c *Conn) endInterrupt(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.interrupted && isTimeout(err) && c.resetDeadline()
+}
+
+func (c *Conn) resetDeadline() bool {
 	if !c.interrupted {
 		return false
 	}

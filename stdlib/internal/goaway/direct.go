@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,15 +17,16 @@ import (
 // with the settings of the first. Handler, context and TLSNextProto's functions
 // stay the first one's.
 type direct struct {
-	in    *installed
-	first sync.Once
-	conn  serveConn
+	in       *installed
+	first    sync.Once
+	conn     serveConn
+	disabled *atomic.Bool // what the first server's SetKeepAlivesEnabled has set
 }
 
 type serveConn = func(ctx context.Context, c net.Conn, h http.Handler, sawPreface bool, upgrade *http.Request, settings []byte)
 
 func (d *direct) serve(_ *http.Server, c net.Conn, h http.Handler) {
-	d.first.Do(func() { d.conn = register(d.shadow()) })
+	d.first.Do(func() { d.conn, d.disabled = register(d.shadow()), keepAlivesDisabled(d.in.srv) })
 	d.conn(contextOf(h), c, h, unwrap(c).preface == 0, nil, nil)
 }
 
@@ -56,9 +58,11 @@ var notCopied = map[string]bool{
 
 // connState is the shadow's hook.
 func (d *direct) connState(c net.Conn, state http.ConnState) {
-	d.in.unwrapping(d.in.srv.ConnState)(c, state)
-	if ours := unwrap(c); ours != nil && keepAlivesDisabled(d.in.srv) && ours.used() {
-		ours.Announce(reasonDrain)
+	d.in.report(d.in.srv.ConnState, c, state)
+	if d.disabled.Load() {
+		if ours := unwrap(c); ours.used() {
+			ours.Announce(reasonDrain)
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func (c *Conn) deadline() (at time.Time, ok bool) {
 		if c.idleLimit == 0 {
 			return at, false
 		}
-		if len(c.streams.open) > 0 {
+		if !c.streams.none() {
 			return time.Now().Add(c.idleLimit), true // at the earliest
 		}
 		return c.heard.Add(c.idleLimit), true
@@ -139,7 +139,7 @@ func (c *Conn) deadline() (at time.Time, ok bool) {
 	case telling, asking: // no place comes, or the write does not end
 		return c.since.Add(longest), true
 	case told, asked:
-		if quiet := c.heard.Add(patience); len(c.streams.open) == 0 && quiet.Before(c.since.Add(longest)) {
+		if quiet := c.heard.Add(patience); c.streams.none() && quiet.Before(c.since.Add(longest)) {
 			return quiet, true
 		}
 		return c.since.Add(longest), true
@@ -186,7 +186,7 @@ func (c *Conn) timeout() {
 		go c.flush()
 	case leaving:
 		// It has left, for all that can be known, unless a response is under way.
-		if len(c.streams.open) == 0 {
+		if c.streams.none() {
 			c.enter(over)
 		} else {
 			c.enter(leaving)
@@ -199,13 +199,13 @@ func (c *Conn) timeout() {
 }
 
 // streamEnded follows the end of a stream in one direction or both.
-func (c *Conn) streamEnded(stream uint32, in ends) {
+func (c *Conn) streamEnded(stream uint32, in directions) {
 	c.streams.end(stream, in)
 	step := c.step()
 	if step == announcing && c.streams.awaited == 0 {
 		c.enter(telling)
 	}
-	if len(c.streams.open) == 0 && (step == told || step == asked || step == serving && c.idleLimit > 0) {
+	if c.streams.none() && (step == told || step == asked || step == serving && c.idleLimit > 0) {
 		c.heard = time.Now()
 		if step != serving { // there the timer comes early enough
 			c.setTimer()

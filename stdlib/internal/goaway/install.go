@@ -68,7 +68,8 @@ func Install(srv *http.Server, opened func(*Conn)) error {
 type installed struct {
 	srv        *http.Server
 	opened     func(*Conn)
-	backend    backend // nil where there is no HTTP/2
+	backend    backend   // nil where there is no HTTP/2
+	ours       protocols // what was put into srv.TLSNextProto
 	nextProtos []string
 	begun      sync.Once
 
@@ -106,8 +107,8 @@ func (i *installed) install(given protocols) error {
 	if next == nil {
 		next = make(protocols)
 	}
-	next[overTLS] = i.acceptTLS
-	next[unencrypted] = i.acceptUnencrypted
+	i.ours = protocols{overTLS: i.acceptTLS(), unencrypted: i.acceptUnencrypted()}
+	maps.Copy(next, i.ours)
 	i.srv.TLSNextProto = next
 	return nil
 }
@@ -159,9 +160,9 @@ func (nothing) Addr() net.Addr            { return &net.TCPAddr{} }
 // of it relies on that.
 func (i *installed) begin(l net.Listener) {
 	srv := i.srv
-	if now := srv.TLSNextProto[overTLS]; now != nil && !same(now, i.acceptTLS) {
+	if srv.TLSNextProto[overTLS] != nil && !i.isOurs(overTLS) {
 		given := maps.Clone(srv.TLSNextProto)
-		if same(given[unencrypted], i.acceptUnencrypted) {
+		if i.isOurs(unencrypted) {
 			delete(given, unencrypted)
 		}
 		_ = i.install(given) // where it fails the server works without us
@@ -177,7 +178,7 @@ func (i *installed) begin(l net.Listener) {
 	}
 }
 
-// same reports whether two functions are the same code.
-func same(a, b func(*http.Server, *tls.Conn, http.Handler)) bool {
-	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+// isOurs reports whether srv.TLSNextProto has what was put there.
+func (i *installed) isOurs(key string) bool {
+	return reflect.ValueOf(i.srv.TLSNextProto[key]).Pointer() == reflect.ValueOf(i.ours[key]).Pointer()
 }

@@ -108,8 +108,7 @@ func TestShutdownAnnounces(t *testing.T) {
 
 func TestAConnectionIsForgottenWhenItEnds(t *testing.T) {
 	all := &installed{srv: new(http.Server), opened: func(*Conn) {}, backend: nobody{}}
-	c := &Conn{Conn: new(wire)}
-	all.accept(nil, c, c, nil)
+	all.acceptTLS()(nil, tls.Client(new(wire), nil), nil)
 	if len(all.open) > 0 {
 		t.Fatalf("%d are known", len(all.open))
 	}
@@ -120,10 +119,10 @@ type nobody struct{}
 func (nobody) serve(*http.Server, net.Conn, http.Handler) {}
 
 func TestAConnectionThatComesDuringShutdownIsAnnounced(t *testing.T) {
-	all := new(installed)
+	all := &installed{srv: new(http.Server), opened: func(*Conn) {}}
 	all.announce()
 	c := &Conn{Conn: new(wire)}
-	all.add(c)
+	all.add(c, nil)
 	defer c.Close()
 	if c.step() == serving {
 		t.Fatal("not announced")
@@ -156,24 +155,33 @@ func overPipeOf(t *testing.T, secure bool, wrap func(net.Conn) net.Conn, test fu
 	synctest.Test(t, func(t *testing.T) {
 		s := configured(secure, ok, options...)
 		s.install(t)
-		ln := &pipes{make(chan net.Conn), make(chan struct{})}
-		if secure {
-			go s.ServeTLS(ln, "", "")
-		} else {
-			go s.Serve(ln)
-		}
-		ours, theirs := net.Pipe()
-		if wrap != nil {
-			theirs = wrap(theirs)
-		}
-		ln.conns <- theirs
-		if secure {
-			ours = tls.Client(ours, clientTLS())
-		}
-		defer s.Close()
-		defer ours.Close()
-		test(t, s, greet(t, ours))
+		test(t, s, greet(t, s.overWrappedPipe(t, wrap)))
 	})
+}
+
+func (s *server) overPipe(t *testing.T) net.Conn { return s.overWrappedPipe(t, nil) }
+
+// overWrappedPipe serves one connection.
+func (s *server) overWrappedPipe(t *testing.T, wrap func(net.Conn) net.Conn) net.Conn {
+	ln := &pipes{make(chan net.Conn), make(chan struct{})}
+	if s.secure {
+		go s.ServeTLS(ln, "", "")
+	} else {
+		go s.Serve(ln)
+	}
+	ours, theirs := net.Pipe()
+	if wrap != nil {
+		theirs = wrap(theirs)
+	}
+	ln.conns <- theirs
+	t.Cleanup(func() {
+		ours.Close()
+		s.Close()
+	})
+	if s.secure {
+		return tls.Client(ours, clientTLS())
+	}
+	return ours
 }
 
 func TestAClientThatKeepsTheConnectionDoesNotDelayItsEnd(t *testing.T) {

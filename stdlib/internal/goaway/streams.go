@@ -1,52 +1,68 @@
 package goaway
 
-// streams are those that the client has opened and that have not ended.
+import (
+	"cmp"
+	"slices"
+)
+
+// streams are those that the client has opened and that have not ended, in their
+// order.
 //
 // A stream ends with END_STREAM in both directions or with a reset in either. With
 // END_STREAM from the server its response is whole, and that is what an
-// announcement waits for; the client may still send.
+// announcement waits for; the client may still send:
+//
+//	announced with streams 5 and 9 open   awaited 2
+//	the client opens 11                   awaited 2, since it is above 9
+//	END_STREAM from the server on 9       awaited 1; 9 stays open: the client uploads
+//	RST_STREAM from the client on 5       awaited 0
 type streams struct {
-	open    map[uint32]ends
+	open    []stream
 	highest uint32 // that the client has opened
 
 	awaited   int    // responses under way at the announcement, and still
 	awaitedTo uint32 // their highest stream
 }
 
-// ends are the directions in which a stream has ended.
-type ends uint8
+type stream struct {
+	id    uint32
+	ended directions
+}
+
+type directions uint8
 
 const (
-	fromClient ends = 1 << iota
+	fromClient directions = 1 << iota
 	fromServer
 	both = fromClient | fromServer
 )
 
+func (s *streams) none() bool { return len(s.open) == 0 }
+
 // begin notes that the client has opened a stream, unless it is known: trailers
 // come in HEADERS too.
-func (s *streams) begin(stream uint32) {
-	if stream <= s.highest || stream%2 == 0 {
-		return
+func (s *streams) begin(id uint32) {
+	if id > s.highest && id%2 == 1 {
+		s.highest = id
+		s.open = append(s.open, stream{id: id})
 	}
-	s.highest = stream
-	if s.open == nil {
-		s.open = make(map[uint32]ends)
-	}
-	s.open[stream] = 0
+}
+
+func (s *streams) find(id uint32) (at int, open bool) {
+	return slices.BinarySearchFunc(s.open, id, func(s stream, id uint32) int { return cmp.Compare(s.id, id) })
 }
 
 // end notes that a stream has ended in these directions.
-func (s *streams) end(stream uint32, in ends) {
-	before, ok := s.open[stream]
-	if !ok {
+func (s *streams) end(id uint32, in directions) {
+	at, open := s.find(id)
+	if !open {
 		return
 	}
-	if after := before | in; after == both {
-		delete(s.open, stream)
-	} else {
-		s.open[stream] = after
+	before := s.open[at].ended
+	if s.open[at].ended |= in; s.open[at].ended == both {
+		s.open = slices.Delete(s.open, at, at+1)
 	}
-	if before&fromServer == 0 && in&fromServer != 0 && stream <= s.awaitedTo {
+	if before&fromServer == 0 && in&fromServer != 0 && id <= s.awaitedTo {
 		s.awaited--
 	}
 }
@@ -54,8 +70,8 @@ func (s *streams) end(stream uint32, in ends) {
 // await makes awaited count the responses that are under way now.
 func (s *streams) await() {
 	s.awaitedTo = s.highest
-	for _, ended := range s.open {
-		if ended&fromServer == 0 {
+	for _, open := range s.open {
+		if open.ended&fromServer == 0 {
 			s.awaited++
 		}
 	}
@@ -63,9 +79,6 @@ func (s *streams) await() {
 
 // refuse forgets the streams that the server's GOAWAY does not accept.
 func (s *streams) refuse(above uint32) {
-	for stream := range s.open {
-		if stream > above {
-			s.end(stream, both)
-		}
-	}
+	at, _ := s.find(above + 1)
+	s.open = s.open[:at]
 }
