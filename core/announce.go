@@ -88,8 +88,20 @@ func (e *Exchange) closeLate(reason reasonIndex) {
 	switch {
 	case e.conn == nil || e.state.Load()&stateHijacked != 0:
 	case e.conn.tells():
+		e.decideLate(reason)
 		e.conn.announce(reason, e)
 	default:
 		e.conn.setMark(reason)
+	}
+}
+
+// decideLate makes the announcement this exchange's own, which is not a reason
+// for its stream to leave.
+func (e *Exchange) decideLate(reason reasonIndex) {
+	for {
+		state := e.state.Load()
+		if decidedIn(state) != 0 || e.state.CompareAndSwap(state, state|uint32(reason)<<reasonShift|stateTold) {
+			return
+		}
 	}
 }

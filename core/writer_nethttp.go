@@ -37,9 +37,9 @@ func (w *serverWriter) WriteHeader(status int) {
 			e.report()
 		}
 		w.below.WriteHeader(status)
-	case informational(status):
+	case informational(status) && !e.tooLate(e.state.Load()):
 		header.WithoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
-	default:
+	case !informational(status):
 		e.writeHeader(status)
 	}
 }
@@ -48,11 +48,9 @@ func (w *serverWriter) WriteHeader(status int) {
 func (e *Exchange) writeHeader(status int) {
 	before := e.state.Or(stateCommitted)
 	if before&stateCommitted != 0 {
-		if e.place == atTheEntry && e.kind == ownKind {
-			e.logSuperfluous(before)
-			return
+		if !e.tooLate(before) {
+			e.below.WriteHeader(status)
 		}
-		e.below.WriteHeader(status)
 		return
 	}
 	o := e.conclude(before, e.touched(before), status)
@@ -65,10 +63,13 @@ func (e *Exchange) writeHeader(status int) {
 	}
 }
 
-// logSuperfluous logs in net/http's words what net/http would log, which takes
-// the first caller outside its own package for the culprit: that would be our
-// writer for every program.
-func (e *Exchange) logSuperfluous(state uint32) {
+// tooLate reports whether net/http would do nothing but log a call of WriteHeader,
+// and logs it in net/http's words, which takes the first caller outside its own
+// package for the culprit: that would be our writer for every program.
+func (e *Exchange) tooLate(state uint32) bool {
+	if state&stateCommitted == 0 || e.place != atTheEntry || e.kind != ownKind {
+		return false
+	}
 	what := "http: superfluous response.WriteHeader call"
 	if state&stateHijacked != 0 {
 		what = "http: response.WriteHeader on hijacked connection"
@@ -79,6 +80,7 @@ func (e *Exchange) logSuperfluous(state uint32) {
 	}
 	culprit := caller.Outside("net/http.", "github.com/politeclose/politeclose/core.", "github.com/felixge/httpsnoop.")
 	logf("%s from %s (%s:%d)", what, culprit.Function, path.Base(culprit.File), culprit.Line)
+	return true
 }
 
 // write is for the n bytes of the body that come next, or for a flush. The

@@ -34,6 +34,10 @@ func TestAConnectionHeaderOfTheHandlersOwnIsMadeExact(t *testing.T) {
 		{"keep-alive and close in two lines", setting("Connection", "keep-alive", "close")},
 		{"close and keep-alive in two lines", setting("Connection", "close", "keep-alive")},
 		{"a key that is not canonical", setting("connection", "close")},
+		{"a key that is not canonical beside one that is", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Connection", "X-Hop")
+			setting("connection", "close")(w, r)
+		}},
 		{"set, and nothing else written", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "Close")
 		}},
@@ -249,6 +253,7 @@ func TestAnInformationalResponseCarriesNoConnectionField(t *testing.T) {
 			w.Header().Set("Link", "</style.css>; rel=preload")
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusEarlyHints)
+			w.Header()["connection"] = []string{"close"}
 			w.WriteHeader(http.StatusProcessing)
 			servertest.Hello(w, r)
 		}), over.Opts...)

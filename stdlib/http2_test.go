@@ -2,6 +2,7 @@ package stdlib_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -143,6 +144,39 @@ func TestOverHTTP2TheOtherStreamsOfAnAnnouncedConnectionEnd(t *testing.T) {
 		client.Close()
 		s.ExpectStats("nothing is left", func(s core.Stats) bool { return s.Open == 0 && s.InFlight == 0 && s.Active == 0 })
 	})
+}
+
+// A stream that asks for its connection's end when its header has left goes on,
+// as one does that asked before.
+func TestOverHTTP2AStreamThatAsksLateForTheEndIsNotToldToLeave(t *testing.T) {
+	type asks func(ctl *core.Controller, r *http.Request)
+	for name, ask := range map[string]asks{
+		"CloseAfter": func(_ *core.Controller, r *http.Request) { core.CloseAfter(r.Context(), core.ReasonHandler) },
+		"Sensitive": func(ctl *core.Controller, r *http.Request) {
+			stdlib.Sensitive(ctl)(http.HandlerFunc(servertest.Hello)).ServeHTTP(httptest.NewRecorder(), r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEachHTTP2(t, func(t *testing.T, serve serveHTTP2) {
+				ctl := servertest.NewController(t)
+				_, client := serve(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					http.NewResponseController(w).Flush()
+					ask(ctl, r)
+					select {
+					case <-core.Leaving(r.Context()):
+						t.Errorf("the stream was told to leave: %q", core.LeavingReason(r.Context()))
+					default:
+					}
+					if _, announced := core.Announced(r.Context()); !announced {
+						t.Error("Announced says that nothing is announced")
+					}
+				}))
+				client.Get("/")
+				client.ExpectGoAway()
+				client.Close()
+			})
+		})
+	}
 }
 
 // Told before its first request, Go's client comes again, is told again, and in the

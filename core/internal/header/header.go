@@ -5,6 +5,7 @@ package header
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -67,26 +68,27 @@ func (o Override) TakeBack() {
 	maps.Copy(o.header, o.former)
 }
 
-// WithoutConnection hides a handler's Connection field from a 1xx response.
+// WithoutConnection hides what a handler left about the connection from a 1xx
+// response.
 func WithoutConnection(h http.Header, write func()) {
-	left, ok := h["Connection"]
-	if ok {
-		delete(h, "Connection")
-		defer func() { h["Connection"] = left }()
-	}
+	defer DeleteConnection(h).TakeBack()
 	write()
 }
 
-// Connection returns what a handler left. A key that was not written
-// through the Header's methods may be in lower case.
+// Connection returns what a handler left. A key that was not written through the
+// Header's methods may be in lower case, and beside one that was.
 func Connection(h http.Header) []string {
 	if len(h) == 0 {
 		return nil
 	}
-	if v := h["Connection"]; v != nil {
-		return v
+	canonical, lower := h["Connection"], h["connection"]
+	if canonical == nil {
+		return lower
 	}
-	return h["connection"]
+	if lower == nil {
+		return canonical
+	}
+	return slices.Concat(canonical, lower)
 }
 
 // WantsClose reports whether the close option is among the values (RFC 9110

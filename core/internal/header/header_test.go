@@ -28,6 +28,19 @@ func TestWhatAnAnnouncementChangesCanBeTakenBack(t *testing.T) {
 	}
 }
 
+func TestA1xxHasNoWordAboutTheConnectionAndTheHandlersMapHasItAgain(t *testing.T) {
+	h := http.Header{"Connection": {"close"}, "connection": {"close"}, "Link": {"</style.css>"}}
+	left := h.Clone()
+	WithoutConnection(h, func() {
+		if len(h) != 1 || h["Link"] == nil {
+			t.Errorf("the 1xx has %v", h)
+		}
+	})
+	if !maps.EqualFunc(h, left, slices.Equal) {
+		t.Errorf("%v has become %v", left, h)
+	}
+}
+
 func TestAKeepAliveFieldOfAHandlerStays(t *testing.T) {
 	h := http.Header{"Keep-Alive": {"timeout=1"}}
 	if o := Advertise(h, []string{"timeout=5"}); o.Changed() || h.Get("Keep-Alive") != "timeout=1" {
