@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"reflect"
 	"sync/atomic"
+
+	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
 // What a program can do to the hooks so that a part of the tracking cannot work.
@@ -140,6 +142,10 @@ func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context 
 }
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
+	c, call := goaway.Known(c)
+	if !call {
+		return
+	}
 	if h.isLatest() {
 		h.tracker.setState(c, state, h.next)
 	} else if h.next != nil {

@@ -13,7 +13,7 @@ import (
 // one frame each: some hundred bytes more, and its stack is of the next size.
 func (i *installed) acceptTLS() func(*http.Server, *tls.Conn, http.Handler) {
 	return func(srv *http.Server, c *tls.Conn, h http.Handler) {
-		ours := &secure{&Conn{Conn: c, preface: len(preface)}, c}
+		ours := &secure{&Conn{Conn: c, server: i.srv, preface: len(preface)}, c}
 		_, ours.strips = i.backend.(*handOver)
 		defer i.remove(ours.Conn)
 		i.add(ours.Conn, srv)
@@ -23,7 +23,7 @@ func (i *installed) acceptTLS() func(*http.Server, *tls.Conn, http.Handler) {
 
 func (i *installed) acceptUnencrypted() func(*http.Server, *tls.Conn, http.Handler) {
 	return func(srv *http.Server, c *tls.Conn, h http.Handler) {
-		ours := &Conn{Conn: unencryptedConn(c)}
+		ours := &Conn{Conn: unencryptedConn(c), server: i.srv}
 		if ours.Conn == nil {
 			return
 		}
@@ -108,22 +108,15 @@ func (i *installed) announce() {
 	}
 }
 
-// unwrapping returns a hook for srv.ConnState that calls the given one with the
-// net.Conn that net/http knows from its listener.
-func (i *installed) unwrapping(hook func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
-	return func(c net.Conn, state http.ConnState) { i.report(hook, c, state) }
-}
-
-func (i *installed) report(hook func(net.Conn, http.ConnState), c net.Conn, state http.ConnState) {
-	if ours := unwrap(c); ours != nil {
-		if ours.strips && !i.greeted(ours) {
-			return
-		}
-		c = ours.Conn
+// Known is for srv.ConnState. It returns the net.Conn for which the hook is called:
+// of a Conn, the one that net/http knows from its listener. call is false where the
+// hook would not be called without us.
+func Known(c net.Conn) (known net.Conn, call bool) {
+	ours := unwrap(c)
+	if ours == nil {
+		return c, true
 	}
-	if hook != nil {
-		hook(c, state)
-	}
+	return ours.NetConn(), !ours.strips || ours.greeted()
 }
 
 // unwrap returns the Conn that c is or has, nil if there is none.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 // are; Read is for one goroutine at a time.
 type Conn struct {
 	net.Conn
+	server    *http.Server
 	idleLimit time.Duration // without a stream, before it is announced; 0 = none
 	ignored   atomic.Uint32
 	state     atomic.Uint32 // changes under mu

@@ -58,7 +58,9 @@ var notCopied = map[string]bool{
 
 // connState is the shadow's hook.
 func (d *direct) connState(c net.Conn, state http.ConnState) {
-	d.in.report(d.in.srv.ConnState, c, state)
+	if hook := d.in.srv.ConnState; hook != nil {
+		hook(c, state)
+	}
 	if d.disabled.Load() {
 		if ours := unwrap(c); ours.used() {
 			ours.Announce(reasonDrain)

@@ -35,10 +35,10 @@ var ErrConfigured = errors.New(`http.Server.TLSNextProto["h2"] is set, by golang
 // first frame. Where net/http would not serve HTTP/2 (srv.Protocols,
 // srv.TLSNextProto, GODEBUG), Install does nothing.
 //
-// It is to be called once, before srv serves. It sets srv.TLSNextProto,
-// srv.BaseContext to a function that calls the one it finds there, and on Go 1.26
-// srv.ConnState likewise. From then on a connection is announced by srv.Shutdown,
-// and a moment before it has been idle for srv.IdleTimeout.
+// It is to be called once, before srv serves. It sets srv.TLSNextProto, and
+// srv.BaseContext to a function that calls the one it finds there. srv.ConnState
+// should ask [Known]. From then on a connection is announced by srv.Shutdown, and a
+// moment before it has been idle for srv.IdleTimeout.
 //
 // Two things are lost to it. On Go 1.26 srv.Shutdown makes net/http send its own
 // GOAWAY as soon as a connection has no stream open, without waiting for ours. On
@@ -93,7 +93,6 @@ func (i *installed) install(given protocols) error {
 	switch {
 	case like.TLSNextProto[unencrypted] != nil:
 		i.backend = &handOver{given: given, own: like.TLSNextProto}
-		i.srv.ConnState = i.unwrapping(i.srv.ConnState)
 	case given[overTLS] != nil:
 		return ErrConfigured
 	case register(new(http.Server)) != nil:
@@ -147,13 +146,9 @@ func (nothing) Accept() (net.Conn, error) { return nil, errNothing }
 func (nothing) Close() error              { return nil }
 func (nothing) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// begin is called when the server begins to serve, with its listener. It puts right
-// what has been set since Install:
-//
-//   - what serves HTTP/2 now, by http2.ConfigureServer, is put behind us; where that
-//     cannot be done HTTP/2 goes past us;
-//   - the hook that srv.ConnState has now is called with the net.Conn that net/http
-//     knows.
+// begin is called when the server begins to serve, with its listener. What serves
+// HTTP/2 now, by http2.ConfigureServer after Install, is put behind us; where that
+// cannot be done HTTP/2 goes past us.
 //
 // And it does what net/http would have done had Install not been called: Go 1.26
 // adds to srv.TLSConfig.NextProtos, and a GetConfigForClient that returns a clone
@@ -166,8 +161,6 @@ func (i *installed) begin(l net.Listener) {
 			delete(given, unencrypted)
 		}
 		_ = i.install(given) // where it fails the server works without us
-	} else if _, ok := i.backend.(*handOver); ok {
-		srv.ConnState = i.unwrapping(srv.ConnState)
 	}
 	if reflect.TypeOf(l) == reflect.TypeOf(tls.NewListener(nothing{}, nil)) && srv.TLSConfig != nil {
 		for _, proto := range i.nextProtos {

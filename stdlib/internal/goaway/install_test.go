@@ -163,6 +163,7 @@ func (s *server) overPipe(t *testing.T) net.Conn { return s.overWrappedPipe(t, n
 
 // overWrappedPipe serves one connection.
 func (s *server) overWrappedPipe(t *testing.T, wrap func(net.Conn) net.Conn) net.Conn {
+	s.hook()
 	ln := &pipes{make(chan net.Conn), make(chan struct{})}
 	if s.secure {
 		go s.ServeTLS(ln, "", "")

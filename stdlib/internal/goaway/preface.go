@@ -34,12 +34,12 @@ func (c *Conn) readPreface() error {
 // done within the server's first call of the ConnState hook: its SETTINGS have gone
 // out then, as they do in net/http before it reads the preface, and its other
 // timeouts have not begun.
-func (i *installed) greeted(c *Conn) bool {
+func (c *Conn) greeted() bool {
 	if c.preface == 0 {
 		return true
 	}
 	if err := c.readPreface(); err != nil {
-		i.logPreface(c, err)
+		c.logPreface(err)
 		c.Close()
 		return false
 	}
@@ -47,15 +47,15 @@ func (i *installed) greeted(c *Conn) bool {
 }
 
 // logPreface logs what net/http would, in its words.
-func (i *installed) logPreface(c *Conn, err error) {
+func (c *Conn) logPreface(err error) {
 	for _, ordinary := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded} {
 		if errors.Is(err, ordinary) {
 			return
 		}
 	}
 	logf := log.Printf
-	if i.srv.ErrorLog != nil {
-		logf = i.srv.ErrorLog.Printf
+	if c.server.ErrorLog != nil {
+		logf = c.server.ErrorLog.Printf
 	}
 	logf("http2: server: error reading preface from client %v: %v", c.RemoteAddr(), err)
 }

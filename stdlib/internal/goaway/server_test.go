@@ -67,8 +67,22 @@ func protocolsOf(set ...func(*http.Protocols)) *http.Protocols {
 	return p
 }
 
+// hook makes srv.ConnState ask Known, as package stdlib does.
+func (s *server) hook() {
+	if hook := s.ConnState; hook != nil {
+		s.ConnState = func(c net.Conn, state http.ConnState) {
+			if known, call := Known(c); call {
+				hook(known, state)
+			}
+		}
+	} else {
+		s.ConnState = func(c net.Conn, _ http.ConnState) { Known(c) }
+	}
+}
+
 func (s *server) start(t testing.TB) {
 	t.Helper()
+	s.hook()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
