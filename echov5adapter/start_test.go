@@ -44,9 +44,7 @@ func TestShutdownLosesNoRequestOfStartConfig(t *testing.T) {
 				scheme = "https://"
 			}
 			started := make(chan error, 1)
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			go func() { started <- config.Start(ctx, e) }()
+			go func() { started <- config.Start(t.Context(), e) }()
 			address := clienttest.Receive(t, "the address", listening)
 			traffic := servertest.NewTraffic(scheme+address.String(), 64, http2)
 			report, err := stdlib.Shutdown(context.Background(), srv, ctl)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,7 @@ func (f *town) peers(context.Context) ([]string, error) {
 func (f *town) join(addresses ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.addresses = append(f.addresses[:len(f.addresses):len(f.addresses)], addresses...)
+	f.addresses = append(slices.Clip(f.addresses), addresses...)
 }
 
 func quiet() fleet.Option { return fleet.Logger(slog.New(slog.DiscardHandler)) }

@@ -39,7 +39,8 @@ func readReport(from io.Reader) (r report, err error) {
 	if err := decoder.Decode(&r); err != nil {
 		return report{}, fmt.Errorf("its answer is no report: %w", err)
 	}
-	return r, r.check()
+	err = r.check()
+	return r, err
 }
 
 func (r *report) check() error {

@@ -37,9 +37,8 @@ func TestRunKeepsTheShareKnownAndEndsWithItsContext(t *testing.T) {
 
 // inMemory answers for any number of replicas with as many connections each.
 type inMemory struct {
-	connections int
-	asked       atomic.Int64
-	fails       atomic.Bool
+	asked atomic.Int64
+	fails atomic.Bool
 }
 
 func (m *inMemory) RoundTrip(r *http.Request) (*http.Response, error) {

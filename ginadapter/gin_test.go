@@ -2,6 +2,7 @@ package ginadapter_test
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"testing"
 
@@ -197,9 +198,7 @@ func TestAResponseCacheReplaysNoAnnouncement(t *testing.T) {
 	r := gin.New()
 	r.Use(ginadapter.Middleware(ctl), func(c *gin.Context) {
 		if cached != nil {
-			for name, values := range cached {
-				c.Writer.Header()[name] = values
-			}
+			maps.Copy(c.Writer.Header(), cached)
 			c.AbortWithStatus(http.StatusOK)
 			return
 		}

@@ -57,13 +57,7 @@ func (t *tracker) leave(d *drain) (more, last bool) {
 	return false, last
 }
 
-// takeRest gives d what no drain has.
-func (t *tracker) takeRest(d *drain) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.takeRestLocked(d)
-}
-
+// takeRestLocked gives d what no drain has, and reports whether that was anything.
 func (t *tracker) takeRestLocked(d *drain) (taken bool) {
 	for tally := range t.tallies {
 		if tally.drain.CompareAndSwap(nil, d) {
@@ -74,7 +68,8 @@ func (t *tracker) takeRestLocked(d *drain) (taken bool) {
 	return taken
 }
 
-func (t *tracker) isAlone(d *drain) bool {
+// isLast reports whether there is one drain only.
+func (t *tracker) isLast() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.drains) == 1
@@ -133,13 +128,13 @@ func (t *tracker) shutDownServer(ctx context.Context, srv *http.Server) (whole b
 // beginWhole returns the drain of a Shutdown of the whole server, and whether this
 // one began it: calls at once have one, and so have later ones. It asks every Serve
 // to begin its own. Nil says that there is nothing left to drain.
-func (t *tracker) beginWhole(make func() *drain) (d *drain, began bool) {
+func (t *tracker) beginWhole(newWhole func() *drain) (d *drain, began bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.whole != nil || t.finished {
 		return t.whole, false
 	}
-	t.whole = make()
+	t.whole = newWhole()
 	for other := range t.drains {
 		other.start()
 	}

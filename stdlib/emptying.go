@@ -61,7 +61,7 @@ func (d *drain) isEmpty() bool {
 			e.again, e.moment = true, time.After(scanInterval)
 		}
 	})
-	return left == 0 && (d.own != nil || d.tracker.isAlone(d))
+	return left == 0 && (d.own != nil || d.tracker.isLast())
 }
 
 // announce tells the HTTP/2 connections whose moment has come.

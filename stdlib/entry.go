@@ -53,7 +53,7 @@ func generalOptions(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			// Beyond 4 KB net/http's own writer is told to close the connection.
 			limited := http.MaxBytesReader(netHTTPWriter(w), r.Body, 4<<10)
-			io.Copy(io.Discard, limited)
+			_, _ = io.Copy(io.Discard, limited)
 		}
 	})
 }

@@ -153,7 +153,7 @@ func TestOverHTTP2AStreamThatAsksLateForTheEndIsNotToldToLeave(t *testing.T) {
 	for name, ask := range map[string]asks{
 		"CloseAfter": func(_ *core.Controller, r *http.Request) { core.CloseAfter(r.Context(), core.ReasonHandler) },
 		"Sensitive": func(ctl *core.Controller, r *http.Request) {
-			stdlib.Sensitive(ctl)(http.HandlerFunc(servertest.Hello)).ServeHTTP(httptest.NewRecorder(), r)
+			stdlib.Sensitive(ctl)(servertest.Hello).ServeHTTP(httptest.NewRecorder(), r)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

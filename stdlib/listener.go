@@ -3,6 +3,7 @@ package stdlib
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"reflect"
@@ -72,7 +73,7 @@ func belowTLSListener(l net.Listener) (below net.Listener, again func(net.Listen
 	if !field.IsValid() || !field.CanInterface() {
 		return nil, nil
 	}
-	below, _ = field.Interface().(net.Listener)
+	below, _ = reflect.TypeAssert[net.Listener](field)
 	return below, func(other net.Listener) net.Listener {
 		twin := reflect.New(tlsListener.Elem())
 		twin.Elem().Set(original.Elem())
@@ -147,8 +148,8 @@ const acceptRetry = 5 * time.Millisecond
 
 // isTemporary is what net/http goes by.
 func isTemporary(err error) bool {
-	ne, ok := err.(net.Error)
-	return ok && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
 }
 
 // hold keeps Accept from returning its last error before the drain is over.

@@ -78,7 +78,7 @@ func closeUnserved(l net.Listener) {
 	if !ok {
 		return
 	}
-	tcp.SetDeadline(time.Now().Add(unservedGrace))
+	_ = tcp.SetDeadline(time.Now().Add(unservedGrace))
 	for c, err := tcp.Accept(); err == nil; c, err = tcp.Accept() {
 		time.AfterFunc(unservedGrace, func() { c.Close() })
 	}

@@ -94,13 +94,14 @@ func (t *tracker) open(ctx context.Context, c net.Conn) *record {
 	r := &record{tally: &t.others}
 	own := ownConn(c)
 	l, _ := ctx.Value(listenerKey{}).(*listener)
-	if own != nil && own.listener.ctl == t.ctl {
+	switch {
+	case own != nil && own.listener.ctl == t.ctl:
 		own.record = r
 		l = own.listener
-	} else if canBeFound(c) {
+	case canBeFound(c):
 		r.foreign = true
 		r.gone.Store(goneSocket)
-	} else {
+	default:
 		return nil
 	}
 	if l != nil && t.adopt(l) {

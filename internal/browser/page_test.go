@@ -154,10 +154,10 @@ func TestADrainOfFiveSecondsWithTwoHundredConnections(t *testing.T) {
 }
 
 // hostile is what must not get into a page as it is.
-const hostile = `<script>document.title="mine"</script>"'><img/src=x/onerror=document.title="mine">{{.}}‮`
+const hostile = "<script>document.title=\"mine\"</script>\"'><img/src=x/onerror=document.title=\"mine\">{{.}}\u202e"
 
 func TestWhatAClientSendsIsTextAndNoMore(t *testing.T) {
-	path := "/" + strings.ReplaceAll(hostile, "‮", "%E2%80%AE") + strings.Repeat("/far", 200)
+	path := "/" + strings.ReplaceAll(hostile, "\u202e", "%E2%80%AE") + strings.Repeat("/far", 200)
 	ctl := servertest.NewController(t,
 		core.OnMatch(hostile, func(r *http.Request) bool { return strings.Contains(r.UserAgent(), "<script>") }),
 		core.OnRoutes("/"+hostile))

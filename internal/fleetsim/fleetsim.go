@@ -38,9 +38,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("fleetsim: %w", err)
 	}
-	if err := w.populate(); err != nil {
-		return Result{}, fmt.Errorf("fleetsim: %w", err)
-	}
+	w.populate()
 	w.schedule(0, cfg.Scenario.begin)
 	for end := w.start + cfg.Duration; w.now < end; {
 		if err := w.advance(ctx); err != nil {

@@ -30,7 +30,7 @@ const pollInterval = 5 * time.Second
 var quiet = slog.New(slog.DiscardHandler)
 
 // addReplica starts a replica, which is ready at once.
-func (w *world) addReplica() (*replica, error) {
+func (w *world) addReplica() error {
 	number := len(w.replicas)
 	r := &replica{name: fmt.Sprintf("replica-%d:80", number), up: true}
 	seed := w.Seed<<16 + uint64(number)
@@ -44,12 +44,12 @@ func (w *world) addReplica() (*replica, error) {
 		r.share, err = fleet.NewShare(w.peers, fleet.Interval(pollInterval), fleet.Logger(quiet),
 			fleet.Client(&http.Client{Transport: (*network)(w)}), fleet.Simulated(clock, seed))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		options = append(options, core.OnExcess(r.share.FairShare))
 	}
 	if r.ctl, err = core.New(options...); err != nil {
-		return nil, err
+		return err
 	}
 	if r.share != nil {
 		r.answers = r.share.Handler(r.ctl)
@@ -57,7 +57,7 @@ func (w *world) addReplica() (*replica, error) {
 	}
 	w.replicas = append(w.replicas, r)
 	w.balancer.add(r)
-	return r, nil
+	return nil
 }
 
 // budget is the default's on two cores, on any machine.

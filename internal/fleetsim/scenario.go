@@ -29,7 +29,7 @@ func fourFifths(replicas int) int { return replicas * 4 / 5 }
 
 func scaleOut(w *world) error {
 	for len(w.replicas) < w.Replicas {
-		if _, err := w.addReplica(); err != nil {
+		if err := w.addReplica(); err != nil {
 			return err
 		}
 	}
@@ -48,11 +48,11 @@ const (
 // connection closed.
 func rollingRestart(w *world) error {
 	old := w.balancer.ready
-	var next func(*world) error
-	next = func(w *world) error {
+	var next func(*world)
+	next = func(w *world) {
 		if len(old) == 0 {
 			w.book.eventful(w)
-			return nil
+			return
 		}
 		r := old[0]
 		old = old[1:]
@@ -60,14 +60,15 @@ func rollingRestart(w *world) error {
 		w.schedule(notice, func(w *world) error { w.balancer.remove(r); return nil })
 		w.schedule(restart, func(w *world) error {
 			w.stop(r)
-			if _, err := w.addReplica(); err != nil {
+			if err := w.addReplica(); err != nil {
 				return err
 			}
-			return next(w)
+			next(w)
+			return nil
 		})
-		return nil
 	}
-	return next(w)
+	next(w)
+	return nil
 }
 
 func crash(w *world) error {
@@ -88,8 +89,8 @@ func slowReplica(w *world) error {
 func flap(w *world) error {
 	some := w.balancer.ready[:w.Replicas/10]
 	ready := true
-	var again func(*world) error
-	again = func(w *world) error {
+	var again func(*world)
+	again = func(w *world) {
 		ready = !ready
 		for _, r := range some {
 			if ready {
@@ -98,10 +99,10 @@ func flap(w *world) error {
 				w.balancer.remove(r)
 			}
 		}
-		w.schedule(10*time.Second, again)
-		return nil
+		w.schedule(10*time.Second, func(w *world) error { again(w); return nil })
 	}
-	return again(w)
+	again(w)
+	return nil
 }
 
 func nobodyAnswers(w *world) error {

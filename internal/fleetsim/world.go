@@ -32,7 +32,7 @@ func newWorld(cfg Config) (*world, error) {
 	w.start = cfg.Policy.warmUp()
 	w.balancer.policy = placements[cfg.Placement](w.random)
 	for range cfg.Scenario.initial(cfg.Replicas) {
-		if _, err := w.addReplica(); err != nil {
+		if err := w.addReplica(); err != nil {
 			return nil, err
 		}
 	}
@@ -41,7 +41,7 @@ func newWorld(cfg Config) (*world, error) {
 
 // populate lets the clients come, spread over the time before the scenario, so
 // that their connections are of all ages.
-func (w *world) populate() error {
+func (w *world) populate() {
 	w.clients = make([]client, w.Clients)
 	for i := range w.clients {
 		w.now = time.Duration(float64(w.start) * float64(i) / float64(w.Clients))
@@ -52,7 +52,6 @@ func (w *world) populate() error {
 	}
 	w.now = w.start
 	w.book.begin(w)
-	return nil
 }
 
 // schedule lets something happen after some time.

@@ -25,10 +25,12 @@ import (
 	"unsafe"
 )
 
-// Here and Beyond are the addresses on the two sides of the mirror.
+// The addresses on the two sides of the mirror.
 const (
-	Here4, Beyond4 = "10.77.0.1", "10.77.0.2"
-	Here6, Beyond6 = "fd77::1", "fd77::2"
+	Here4   = "10.77.0.1"
+	Beyond4 = "10.77.0.2"
+	Here6   = "fd77::1"
+	Beyond6 = "fd77::2"
 )
 
 // Namespace makes a child process start in a network namespace of its own, which

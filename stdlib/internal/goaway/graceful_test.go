@@ -156,7 +156,7 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 			},
 			20*time.Second + patience,
 		},
-		"is not waited for for ever": {
+		"is waited for with an end": {
 			func(c *client) {
 				for range int(longest / time.Second) {
 					time.Sleep(time.Second)
@@ -165,7 +165,7 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 			},
 			longest,
 		},
-		"is not waited for for ever while it uploads": {
+		"is waited for with an end while it uploads": {
 			func(c *client) { c.request(3, http.MethodPost) },
 			longest,
 		},

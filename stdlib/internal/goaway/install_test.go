@@ -150,7 +150,7 @@ func overPipe(t *testing.T, secure bool, test func(t *testing.T, s *server, c *c
 	overPipeOf(t, secure, nil, test)
 }
 
-// overPipeOf lets wrap wrap the server's end.
+// overPipeOf puts what wrap makes of it in the place of the server's end.
 func overPipeOf(t *testing.T, secure bool, wrap func(net.Conn) net.Conn, test func(t *testing.T, s *server, c *client), options ...func(*http.Server)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := configured(secure, ok, options...)
