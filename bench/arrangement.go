@@ -29,7 +29,7 @@ type stack struct {
 // arrangements begins with what the others are compared with, framework by
 // framework.
 func arrangements(p protocol) []arrangement {
-	all := append([]arrangement{bare(netHTTP)}, polite(netHTTP)...)
+	all := append(append([]arrangement{bare(netHTTP)}, polite(netHTTP)...), observed(netHTTP))
 	if p == http2 {
 		return append(all, eagerHeader(), snooped(), connectionTTL(), goawayChance())
 	}

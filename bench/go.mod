@@ -11,6 +11,7 @@ require (
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/politeclose/politeclose v0.0.0
 	github.com/politeclose/politeclose/echov5adapter v0.0.0
+	github.com/politeclose/politeclose/promadapter v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	knative.dev/pkg v0.0.0-20230612155445-74c4be5e935e
 )
@@ -118,4 +119,5 @@ require (
 replace (
 	github.com/politeclose/politeclose => ../
 	github.com/politeclose/politeclose/echov5adapter => ../echov5adapter
+	github.com/politeclose/politeclose/promadapter => ../promadapter
 )

@@ -9,8 +9,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/core/load"
+	"github.com/politeclose/politeclose/promadapter"
+	"github.com/politeclose/politeclose/statuspage"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -32,11 +36,28 @@ func polite(f framework) []arrangement {
 	}
 }
 
-func politeWith(name string, f framework, rules []core.Option) arrangement {
-	return arrangement{f.name + ", politeclose: " + name, f.alone(), func(application http.HandlerFunc, ends bool) (stack, error) {
+// observed is politeclose with all that shows what it does, compared with
+// politeclose without.
+func observed(f framework) arrangement {
+	a := politeWith("drain and routes, observed", f, routes(), func(ctl *core.Controller) {
+		ctl.Observe(func(core.Event) {})
+		prometheus.NewRegistry().MustRegister(promadapter.NewCollector(ctl))
+		statuspage.Handler(ctl)
+	})
+	a.base = politeName("drain and routes", f)
+	return a
+}
+
+func politeName(name string, f framework) string { return f.name + ", politeclose: " + name }
+
+func politeWith(name string, f framework, rules []core.Option, prepare ...func(*core.Controller)) arrangement {
+	return arrangement{politeName(name, f), f.alone(), func(application http.HandlerFunc, ends bool) (stack, error) {
 		ctl, err := core.New(append(rules, core.Logger(slog.New(slog.DiscardHandler)))...)
 		if err != nil {
 			return stack{}, err
+		}
+		for _, p := range prepare {
+			p(ctl)
 		}
 		if ends {
 			ctl.Drain()

@@ -157,14 +157,13 @@ noise.
 `, http1, http2, streams, size.triples, size.sideTime, http1.sliceTime(), http1, http2.sliceTime())
 	for _, p := range []protocol{http1, http2} {
 		t := newTable(string(p), "requests/s", "alone", "ratio", "lower bound", "A/A", "lower bound of A/A")
-		all := arrangements(p)
-		base := all[0]
-		for _, a := range all {
+		bases := make(map[string]arrangement) // they come before what is compared with them
+		for _, a := range arrangements(p) {
+			bases[a.name] = a
 			if a.name == a.base {
-				base = a
 				continue
 			}
-			r, err := measureThroughput(ctx, p, a, base, size)
+			r, err := measureThroughput(ctx, p, a, bases[a.base], size)
 			if err != nil {
 				return "", fmt.Errorf("throughput over %s: %w", p, err)
 			}

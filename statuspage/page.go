@@ -22,8 +22,8 @@ var pageText string
 
 // What is in the page as it is, and known to its policy by its hash.
 var (
-	style  = template.CSS(styleText) //nolint:gosec // our own file
-	script = template.JS(scriptText) //nolint:gosec // our own file
+	style  = template.CSS(styleText)
+	script = template.JS(scriptText)
 )
 
 // policy lets the page use its own style and script, and fetch itself. Nothing else
