@@ -39,6 +39,13 @@ func (n *Entry) Advertise(keepAlive string) {
 
 func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	shape := shapeOf(w)
+	if r.ProtoMajor == 2 && shape == http1Shaped {
+		// Not a request but the preface of HTTP/2 (RFC 9113 §3.4), which net/http
+		// hands on where it does not speak that itself. What comes of it is not to
+		// be part of an exchange.
+		n.next.ServeHTTP(w, r)
+		return
+	}
 	r, e := n.begin(r, shape != oddShaped && !isWrapped(w))
 	if !e.Decides() {
 		defer e.End()

@@ -27,6 +27,7 @@ func (t *tracker) enter(srv *http.Server) {
 	if t.answersOptions {
 		handler = generalOptions(handler)
 	}
+	handler = t.followHijackers(handler)
 	t.entry = core.NewEntry(t.ctl, handler)
 	t.entry.Advertise(t.keepAlive)
 	srv.Handler = t.entry

@@ -8,15 +8,30 @@ import (
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
 
-// installHTTP2 makes HTTP/2 connections end with two GOAWAYs. Where this cannot be,
-// they end with net/http's own one, and package core says so with the first
-// request on one of them.
+// Where HTTP/2 goes past us.
+const (
+	http2Configured = "golang.org/x/net/http2.ConfigureServer was called after stdlib.Track and serves HTTP/2 past us: " +
+		"a connection ends with a single GOAWAY, which can cost a request; configure HTTP/2 with http.Server.HTTP2 instead"
+	http2Unknown = "net/http of this Go release serves HTTP/2 in a way that politeclose does not know: " +
+		"a connection ends with a single GOAWAY, which can cost a request; ask for a newer politeclose"
+)
+
+// installHTTP2 makes HTTP/2 connections end with two GOAWAYs.
 func (t *tracker) installHTTP2(srv *http.Server) error {
-	err := goaway.Install(srv, t.openHTTP2)
+	err := goaway.Install(srv, t.openHTTP2, t.lostHTTP2)
 	if errors.Is(err, goaway.ErrUnknownRelease) {
+		t.lostHTTP2(err)
 		return nil
 	}
 	return err
+}
+
+func (t *tracker) lostHTTP2(err error) {
+	cause := http2Configured
+	if errors.Is(err, goaway.ErrUnknownRelease) {
+		cause = http2Unknown
+	}
+	t.ctl.Impair(cause)
 }
 
 func (t *tracker) openHTTP2(c *goaway.Conn) {

@@ -42,6 +42,12 @@ func (s *states) are(want ...string) func() bool {
 	}
 }
 
+func (s *states) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
 func TestTheUsersHooksAreCalledToo(t *testing.T) {
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctl := servertest.NewController(t)

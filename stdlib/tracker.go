@@ -176,7 +176,8 @@ func ownConn(c net.Conn) *conn {
 // setState calls the user's hook after the record has been told.
 func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn, http.ConnState)) {
 	r := t.find(c)
-	mustClose := r != nil && r.SetState(state)
+	// A handler that serves HTTP/2 on what it has hijacked reports states, too.
+	mustClose := r != nil && !r.Hijacked() && r.SetState(state)
 	if user != nil {
 		user(c, state)
 	}

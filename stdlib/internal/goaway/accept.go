@@ -29,8 +29,18 @@ func (i *installed) acceptUnencrypted() func(*http.Server, *tls.Conn, http.Handl
 		}
 		defer i.remove(ours)
 		i.add(ours, srv)
-		i.backend.serve(srv, ours, h)
+		i.backend.serve(srv, ours.asServed(), h)
 	}
+}
+
+// asServed returns what HTTP/2 is to be given: by ServeTLS the connection may be one
+// over TLS all the same.
+func (c *Conn) asServed() net.Conn {
+	if inner, ok := c.Conn.(*begun); ok {
+		c.preface = len(preface)
+		return &secure{c, inner.Conn.(connectionStater)}
+	}
+	return c
 }
 
 // unencryptedConn returns the connection that net/http hands over in a tls.Conn,
@@ -45,7 +55,7 @@ func unencryptedConn(c *tls.Conn) net.Conn {
 // secure has what HTTP/2 asks of a connection over TLS.
 type secure struct {
 	*Conn
-	tls *tls.Conn
+	tls connectionStater
 }
 
 func (s *secure) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }

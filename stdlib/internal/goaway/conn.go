@@ -50,8 +50,13 @@ type Conn struct {
 	timer       *time.Timer // of the present step; nil until one needs it
 }
 
-// NetConn returns the connection below.
-func (c *Conn) NetConn() net.Conn { return c.Conn }
+// NetConn returns the connection below, as net/http has it from its listener.
+func (c *Conn) NetConn() net.Conn {
+	if below, ok := c.Conn.(*begun); ok {
+		return below.Conn
+	}
+	return c.Conn
+}
 
 // Write is one call deep while nothing is announced. net/http makes it from a
 // goroutine that it starts for each frame, whose first stack is just large enough
@@ -179,13 +184,12 @@ func (c *Conn) wrote() {
 // is read until then, so that nothing is reset.
 func (c *Conn) shutWrite() {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok {
+	if !ok || half.CloseWrite() != nil {
 		return
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.enter(shut)
-	c.mu.Unlock()
-	half.CloseWrite()
 }
 
 func (c *Conn) Read(p []byte) (int, error) {

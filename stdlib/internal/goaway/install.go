@@ -21,14 +21,15 @@ const (
 
 type protocols = map[string]func(*http.Server, *tls.Conn, http.Handler)
 
-// ErrUnknownRelease says that this Go release serves HTTP/2 in a way that is not
-// known here. It goes on without us.
-var ErrUnknownRelease = errors.New("HTTP/2 of this Go release is not known here and ends its connections by itself, " +
-	"with a single GOAWAY that may cost a request")
+var (
+	// ErrUnknownRelease says that this Go release serves HTTP/2 in a way that is not
+	// known here. It goes on without us.
+	ErrUnknownRelease = errors.New("net/http serves HTTP/2 in a way that is not known here")
 
-// ErrConfigured says that something else serves HTTP/2.
-var ErrConfigured = errors.New(`http.Server.TLSNextProto["h2"] is set, by golang.org/x/net/http2.ConfigureServer for one: ` +
-	"leave HTTP/2 to net/http and configure it with http.Server.HTTP2")
+	// ErrConfigured says that something else serves HTTP/2.
+	ErrConfigured = errors.New(`http.Server.TLSNextProto["h2"] is set, by golang.org/x/net/http2.ConfigureServer for one: ` +
+		"leave HTTP/2 to net/http and configure it with http.Server.HTTP2")
+)
 
 // Install makes the HTTP/2 connections of srv Conns: over TLS, and in cleartext
 // where srv.Protocols has UnencryptedHTTP2. Each is given to opened before its
@@ -42,13 +43,13 @@ var ErrConfigured = errors.New(`http.Server.TLSNextProto["h2"] is set, by golang
 //
 // Two things are lost to it. On Go 1.26 srv.Shutdown makes net/http send its own
 // GOAWAY as soon as a connection has no stream open, without waiting for ours. On
-// Go 1.27 net/http also serves HTTP/2 on a listener's connection that is no
-// *tls.Conn but has its ConnectionState method, and after Install it does not.
+// Go 1.27 see [ServesAnyTLS].
 //
 // The error is net/http's where it cannot serve HTTP/2 with srv.TLSConfig, or
-// [ErrConfigured] or [ErrUnknownRelease].
-func Install(srv *http.Server, opened func(*Conn)) error {
-	i := &installed{srv: srv, opened: opened}
+// [ErrConfigured] or [ErrUnknownRelease]. lost is called with one of the two if it
+// turns out when the server begins to serve that HTTP/2 goes past us.
+func Install(srv *http.Server, opened func(*Conn), lost func(error)) error {
+	i := &installed{srv: srv, opened: opened, lost: lost}
 	if err := i.install(srv.TLSNextProto); err != nil {
 		return err
 	}
@@ -68,6 +69,7 @@ func Install(srv *http.Server, opened func(*Conn)) error {
 type installed struct {
 	srv        *http.Server
 	opened     func(*Conn)
+	lost       func(error)
 	backend    backend   // nil where there is no HTTP/2
 	ours       protocols // what was put into srv.TLSNextProto
 	nextProtos []string
@@ -160,7 +162,9 @@ func (i *installed) begin(l net.Listener) {
 		if i.isOurs(unencrypted) {
 			delete(given, unencrypted)
 		}
-		_ = i.install(given) // where it fails the server works without us
+		if err := i.install(given); err != nil {
+			i.lost(err)
+		}
 	}
 	if reflect.TypeOf(l) == reflect.TypeOf(tls.NewListener(nothing{}, nil)) && srv.TLSConfig != nil {
 		for _, proto := range i.nextProtos {

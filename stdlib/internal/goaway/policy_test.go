@@ -50,7 +50,7 @@ func must[T any](v T, err error) T {
 
 func TestInstallReturnsTheErrorThatServingWouldHaveReturned(t *testing.T) {
 	srv := &http.Server{TLSConfig: &tls.Config{CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}}}
-	err := Install(srv, nil)
+	err := Install(srv, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "AES_128_GCM_SHA256") {
 		t.Fatalf("%v", err)
 	}
@@ -59,7 +59,7 @@ func TestInstallReturnsTheErrorThatServingWouldHaveReturned(t *testing.T) {
 func TestInstallChangesNothingElseOfTheServer(t *testing.T) {
 	config := &tls.Config{Certificates: testCertificates}
 	srv := &http.Server{TLSConfig: config, TLSNextProto: nil, ConnState: nil}
-	if err := Install(srv, nil); err != nil {
+	if err := Install(srv, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if srv.TLSConfig != config || len(config.NextProtos) > 0 || config.GetCertificate != nil {
@@ -88,7 +88,7 @@ func TestInstallKeepsWhatTheUserServesUnderAnotherName(t *testing.T) {
 	called := false
 	srv.TLSNextProto["other"] = func(*http.Server, *tls.Conn, http.Handler) { called = true }
 	srv.Protocols = protocolsOf()
-	if err := Install(srv, nil); err != nil {
+	if err := Install(srv, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	srv.TLSNextProto["other"](nil, nil, nil)
@@ -105,7 +105,7 @@ func TestAServerConfiguredWithXNetIsAnnouncedOrRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := s.TLSNextProto[unencrypted] != nil
-	err := Install(s.Server, func(c *Conn) { s.conns <- c })
+	err := Install(s.Server, func(c *Conn) { s.conns <- c }, nil)
 	if !served {
 		if err == nil || !strings.Contains(err.Error(), `TLSNextProto["h2"]`) || !strings.Contains(err.Error(), "http.Server.HTTP2") {
 			t.Fatalf("the error does not say what is wrong and what to do: %v", err)

@@ -21,6 +21,7 @@ type server struct {
 	addr   string
 	secure bool
 	conns  chan *Conn // each as it is opened
+	lost   chan error // what Install's lost was called with
 }
 
 func serve(t *testing.T, secure bool, h http.HandlerFunc, options ...func(*http.Server)) *server {
@@ -39,13 +40,13 @@ func (s *server) install(t testing.TB) {
 
 func (s *server) installWith(t testing.TB, opened func(*Conn)) {
 	t.Helper()
-	if err := Install(s.Server, opened); err != nil {
+	if err := Install(s.Server, opened, func(err error) { s.lost <- err }); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func configured(secure bool, h http.HandlerFunc, options ...func(*http.Server)) *server {
-	s := &server{Server: &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}, secure: secure, conns: make(chan *Conn, 100)}
+	s := &server{Server: &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}, secure: secure, conns: make(chan *Conn, 100), lost: make(chan error, 1)}
 	if secure {
 		s.TLSConfig = &tls.Config{Certificates: testCertificates}
 	} else {

@@ -201,8 +201,14 @@ func TestConfigureServerAfterInstall(t *testing.T) {
 		c := s.dial(t)
 		c.request(1, http.MethodGet)
 		c.wantAnswer(1)
-		if !behind {
-			return // net/http has all of HTTP/2 to itself since Go 1.27
+		if !behind { // net/http has all of HTTP/2 to itself since Go 1.27
+			if err := <-s.lost; err != ErrConfigured {
+				t.Errorf("lost because: %v", err)
+			}
+			return
+		}
+		if len(s.lost) > 0 {
+			t.Error(<-s.lost)
 		}
 		(<-s.conns).Announce(debug)
 		c.wantGoAway(maxStreamID)
