@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
@@ -41,9 +42,10 @@ type sharedRecord struct {
 	last    *leaving.Channel               // … or of the one before
 	streams map[*Exchange]*leaving.Channel // HTTP/2: of the streams under way that have one
 
-	tell      atomic.Pointer[func(Reason)] // HTTP/2: nil where a response's header announces
-	keepAlive atomic.Pointer[[]string]     // HTTP/1: what an Entry advertises
-	announced atomic.Int64                 // when it was, since Controller.start; 0 where nobody observed that
+	tell       atomic.Pointer[func(Reason)] // HTTP/2: nil where a response's header announces
+	keepAlive  atomic.Pointer[[]string]     // HTTP/1: what an Entry advertises
+	overstayed atomic.Bool                  // it was cut after the AgeGrace
+	announced  atomic.Int64                 // when it was, since Controller.start; 0 where nobody observed that
 }
 
 // The bits of a Connection: its mark and what CloseAfter asked for, each a
@@ -97,6 +99,19 @@ func (c *connectionContext) Value(key any) any {
 // Conn returns the connection that Open was given.
 func (c *Connection) Conn() net.Conn { return c.conn }
 
+// Socket returns what lies below all the layers of Conn that tell by a NetConn
+// method, such as TLS; nil where the server did not give it.
+func (c *Connection) Socket() net.Conn {
+	socket := c.conn
+	for {
+		layer, ok := socket.(interface{ NetConn() net.Conn })
+		if !ok {
+			return socket
+		}
+		socket = layer.NetConn()
+	}
+}
+
 // ID identifies the connection among all those of its Controller.
 func (c *Connection) ID() uint64 { return c.id }
 
@@ -134,7 +149,26 @@ func (c *Connection) setMark(i reasonIndex) (first bool) {
 	if first && before&(bitOpen|bitHijacked) != 0 {
 		c.ctl.shard(c).Leaving.Add(1)
 	}
+	if first && i == ageIndex && c.ctl.ageGrace > 0 {
+		time.AfterFunc(c.ctl.ageGrace, c.cutOld)
+	}
 	return first
+}
+
+// cutOld ends a connection that has outlived the AgeGrace.
+func (c *Connection) cutOld() {
+	if c.bits.Load()&(bitOpen|bitHijacked) == 0 {
+		return
+	}
+	if socket := c.Socket(); socket != nil {
+		c.sharedRecord().overstayed.Store(true)
+		_ = socket.Close()
+	}
+}
+
+func (c *Connection) overstayed() bool {
+	s := c.shared.Load()
+	return s != nil && s.overstayed.Load()
 }
 
 func (c *Connection) ask(i reasonIndex) { c.setOnce(askedShift, i) }

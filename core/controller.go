@@ -29,12 +29,15 @@ type Controller struct {
 	excess   excessRule
 	config
 
-	lots      shed.Lots
-	budget    shed.Budget
-	leaving   leaving.Channels
-	observers observers
-	progress  drainProgress
-	lists     connectionLists
+	lots    shed.Lots
+	budget  shed.Budget
+	leaving leaving.Channels
+
+	telling     atomic.Bool  // the timer of tellUnasked runs
+	askAgeAgain atomic.Int64 // when the budget may allow a close for age again
+	observers   observers
+	progress    drainProgress
+	lists       connectionLists
 
 	connections        atomic.Uint64 // the newest one's id
 	opened             [len(protocolNames)]atomic.Uint64

@@ -54,13 +54,12 @@ func OnExcess(fairShare func() int) Option {
 // shed.
 type excessRule struct {
 	shed.Excess
-	poll    callback.Poll
-	ask     func() int
-	open    func() int
-	share   atomic.Int64 // the last answer; 0 = not known
-	guard   callback.Guard
-	logger  *slog.Logger
-	telling atomic.Bool // the timer for connections that need no response runs
+	poll   callback.Poll
+	ask    func() int
+	open   func() int
+	share  atomic.Int64 // the last answer; 0 = not known
+	guard  callback.Guard
+	logger *slog.Logger
 }
 
 func (x *excessRule) init(cfg *config, open func() int) {
@@ -93,29 +92,64 @@ func (x *excessRule) due(conn *Connection, now int64) bool {
 	return x.Goes(conn.lot, conn.opened, now)
 }
 
-// tellExcess makes connections that need no response be told without one: those
-// with AnnounceWith, and those that carry a stream. One timer does it for all
-// of a Controller's.
-func (c *Controller) tellExcess() {
-	if c.rules&hasExcess != 0 && c.excess.telling.CompareAndSwap(false, true) {
-		time.AfterFunc(time.Duration(c.excess.Interval()), c.tellExcessNow)
+// tellUnasked makes connections that need no response be told without one: of
+// an excess, those with AnnounceWith and those that carry a stream; of their
+// age, those with AnnounceWith that are silent. A silent HTTP/1 connection
+// cannot be told. One timer does it for all of a Controller's, and only while
+// there are any.
+func (c *Controller) tellUnasked() {
+	if c.rules&(hasExcess|hasAge) != 0 && c.telling.CompareAndSwap(false, true) {
+		time.AfterFunc(c.tellingInterval(), c.tellNow)
 	}
 }
 
-func (c *Controller) tellExcessNow() {
+func (c *Controller) tellNow() {
 	now := c.now()
-	c.excess.refresh(now)
-	if c.excess.Running() && c.drainSince() == 0 {
-		for conn := range c.listed() {
-			if c.excess.Goes(conn.lot, conn.opened, now) {
-				conn.leaveForExcess(now)
-			}
+	excess := false
+	if c.rules&hasExcess != 0 {
+		c.excess.refresh(now)
+		excess = c.excess.Running() && c.drainSince() == 0
+	}
+	old := c.rules&hasAge != 0 && now >= c.askAgeAgain.Load()
+	again := false
+	for conn := range c.listed() {
+		if excess && c.excess.Goes(conn.lot, conn.opened, now) {
+			conn.leaveForExcess(now)
+		}
+		again = again || c.rules&hasExcess != 0 || conn.tells()
+		if old && conn.tells() && conn.Idle() && conn.tooOld(now) {
+			old = conn.leaveForAge(now)
 		}
 	}
-	c.excess.telling.Store(false)
-	if sum := c.counters.Sum(); sum.Open+sum.Hijacked > 0 {
-		c.tellExcess()
+	c.telling.Store(false)
+	if again {
+		c.tellUnasked()
 	}
+}
+
+// tellingInterval is short enough for a twentieth of the age, which is half of
+// what its jitter allows, and at most a second.
+func (c *Controller) tellingInterval() time.Duration {
+	if c.rules&hasAge == 0 {
+		return time.Duration(c.excess.Interval())
+	}
+	return min(max(c.maxAge/20, 10*time.Millisecond), time.Second)
+}
+
+// leaveForAge tells a silent connection that is too old. It has no route there,
+// so Exempt cannot apply. It reports whether the budget allowed it; where it did
+// not, all are asked again a second later.
+func (c *Connection) leaveForAge(now int64) (allowed bool) {
+	if mark, _ := c.marked(); mark != 0 {
+		return true
+	}
+	if !c.ctl.budget.Take(now) {
+		c.ctl.heldBack.Add(1)
+		c.ctl.askAgeAgain.Store(now + int64(time.Second))
+		return false
+	}
+	c.announce(ageIndex, nil)
+	return true
 }
 
 // leaveForExcess tells a connection that needs no response for it to go, if the

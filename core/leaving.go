@@ -122,7 +122,9 @@ func (c *Connection) watch(l *leaving.Channel, e *Exchange) {
 		l.AskAfter(time.Duration(c.ageLimit()-c.age(c.ctl.now())), func() (uint32, bool) { return c.goesForAge(e) })
 	}
 	l.Follow(e.context, e.isHijacked)
-	c.ctl.tellExcess()
+	if c.ctl.rules&hasExcess != 0 {
+		c.ctl.tellUnasked()
+	}
 }
 
 // goesForAge reports whether the stream of e has to go because its connection

@@ -57,6 +57,7 @@ const (
 
 type config struct {
 	maxAge      time.Duration
+	ageGrace    time.Duration
 	maxRequests int
 	matches     []match
 	logger      *slog.Logger
@@ -123,15 +124,32 @@ func Exempt(patterns ...string) Option {
 }
 
 // OnAge ends a connection that has been open for longer than limit, with
-// [ReasonAge], when its next response leaves. Each connection has its own limit
-// within ±10 % of the one given, so that connections opened together do not end
-// together. The limit must be positive. Such closes use the [Budget].
+// [ReasonAge], when its next response leaves; a silent HTTP/2 connection is told
+// without one, and a stream learns it by [Leaving]. Each connection has its own
+// limit within ±10 % of the one given, so that connections opened together do
+// not end together. The limit must be positive. Such closes use the [Budget].
 func OnAge(limit time.Duration) Option {
 	return func(c *config) error {
 		if limit <= 0 {
 			return fmt.Errorf("OnAge: %v is not allowed; the age must be greater than 0", limit)
 		}
 		c.maxAge = limit
+		return nil
+	}
+}
+
+// AgeGrace bounds how long a connection may still live once [OnAge] has ended
+// it: from its announcement, or from when a stream on it learned by [Leaving]
+// that it has to go. What is left then is cut, whatever is under way on it, and
+// counted in [Stats.Ended] as forced. The default 0 sets no limit; a negative
+// duration is an error. Without OnAge, and on connections without a record, it
+// does nothing.
+func AgeGrace(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("AgeGrace: %v is not allowed; it must be 0 (no limit) or more", d)
+		}
+		c.ageGrace = d
 		return nil
 	}
 }

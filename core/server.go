@@ -36,7 +36,7 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 func (c *Connection) AnnounceWith(announce func(Reason)) {
 	c.sharedRecord().tell.Store(&announce)
 	c.speak(protocolHTTP2)
-	c.ctl.tellExcess()
+	c.ctl.tellUnasked()
 }
 
 // DrainDue reports whether the Controller is draining and, with a
@@ -233,6 +233,8 @@ func (c *Connection) how(seen How) How {
 	switch {
 	case seen == HowForced || seen == HowIdle:
 		return seen
+	case c.overstayed():
+		return HowForced
 	case bits&bitAnnounced != 0:
 		return HowAnnounced
 	case bits&bitClientClose != 0:

@@ -276,7 +276,7 @@ func (r *record) closing() bool {
 // not read: its goroutine may not have had its turn since the connection was
 // accepted. Where that cannot be known there is nothing.
 func (r *record) hasUnreadInput() bool {
-	socket, ok := belowTLS(r.Conn()).(*net.TCPConn)
+	socket, ok := r.Socket().(*net.TCPConn)
 	return ok && peek(socket)
 }
 
@@ -294,23 +294,12 @@ func (r *record) cut() {
 	r.count()
 	own := ownConn(r.Conn())
 	if own == nil {
-		go belowTLS(r.Conn()).Close() // of the user's own type
+		go r.Socket().Close() // of the user's own type
 		return
 	}
 	own.bits.Or(connClosed)
 	own.TCPConn.Close()
 	r.leave(goneSocket)
-}
-
-// belowTLS returns the socket of a connection, or what comes nearest to it.
-func belowTLS(c net.Conn) net.Conn {
-	for {
-		t, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return c
-		}
-		c = t.NetConn()
-	}
 }
 
 // onShutdown is for somebody else's srv.Shutdown, which takes no way through the

@@ -1,0 +1,90 @@
+package stdlib_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
+)
+
+const shortAge = 100 * time.Millisecond
+
+func TestASilentHTTP2ConnectionIsToldAtItsAge(t *testing.T) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t, core.OnAge(shortAge))
+		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(over.Opts...)
+		client := over.DialHTTP2(t, s.Address)
+		client.Get("/")
+		client.ExpectGoAway()
+		client.ExpectEnd()
+		s.ExpectStats("it has ended for its age", func(s core.Stats) bool { return s.Open == 0 && s.Closes[core.ReasonAge] == 1 })
+	})
+}
+
+func TestTheBudgetIsAskedAgainForASilentConnection(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnAge(shortAge), core.Budget(1, 1))
+	s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start()
+	first, second := clienttest.DialUnencryptedHTTP2(t, s.Address), clienttest.DialUnencryptedHTTP2(t, s.Address)
+	first.Get("/")
+	second.Get("/")
+	s.ExpectStats("one is held back", func(s core.Stats) bool { return s.Closes[core.ReasonAge] == 1 && s.HeldBack > 0 })
+	first.ExpectGoAway()
+	second.ExpectGoAway()
+}
+
+func TestNothingLooksForOldConnectionsOnceTheLastHasGone(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnAge(time.Hour))
+	s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start()
+	client := clienttest.DialUnencryptedHTTP2(t, s.Address)
+	client.Get("/")
+	client.Close()
+	s.ExpectStats("it has gone", func(s core.Stats) bool { return s.Open == 0 })
+	s.Drain()
+	s.MustEnd()
+	clienttest.ExpectNoGoroutine(t, "core.(*Controller).tell")
+}
+
+// A stream that does not leave is cut after the grace.
+func TestWhatOutlivesTheAgeGraceIsCut(t *testing.T) {
+	for name, ask := range map[string]func(*http.Request){
+		"it has been told by Leaving":             func(r *http.Request) { <-core.Leaving(r.Context()) },
+		"it has announced with a response of its": func(r *http.Request) { time.Sleep(2 * shortAge) }, // a handler that takes longer than the limit
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t, core.OnAge(shortAge), core.AgeGrace(shortAge))
+			s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ask(r)
+				io.WriteString(w, "hello")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}))).Start()
+			client := clienttest.Dial(t, s.Address)
+			client.Send(clienttest.Request("GET", "/"))
+			if response, err := client.TryReceive(); err == nil && response.Truncated == nil {
+				t.Error("the stream came to its end")
+			}
+			s.ExpectStats("it was forced", func(s core.Stats) bool { return s.Open == 0 && s.Ended[core.HowForced] == 1 })
+		})
+	}
+}
+
+func TestWithoutAnAgeGraceAStreamMayGoOn(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnAge(shortAge))
+	told, release := make(chan struct{}), make(chan struct{})
+	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-core.Leaving(r.Context())
+		close(told)
+		<-release
+		servertest.Hello(w, r)
+	}))).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.Send(clienttest.Request("GET", "/"))
+	clienttest.Receive(t, "the age", told)
+	client.ExpectOpen()
+	close(release)
+	client.ExpectClosed(client.Receive())
+}
