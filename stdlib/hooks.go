@@ -142,11 +142,10 @@ func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context 
 }
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
-	known, call := goaway.Known(c)
-	if !call || known == c && isForServeTLS(c, state) {
+	c, call := goaway.Known(c, state)
+	if !call {
 		return
 	}
-	c = known
 	if h.isLatest() {
 		h.tracker.setState(c, state, h.next)
 	} else if h.next != nil {

@@ -120,18 +120,3 @@ type tlsConn interface {
 	net.Conn
 	ConnectionState() tls.ConnectionState
 }
-
-// isForServeTLS reports whether net/http says of such a connection what it would not
-// have said if it served HTTP/2 on it: that a request has come, and was hijacked.
-func isForServeTLS(c net.Conn, state http.ConnState) bool {
-	if state != http.StateActive && state != http.StateHijacked {
-		return false
-	}
-	switch c := c.(type) {
-	case *conn, *tls.Conn:
-		return false
-	case tlsConn:
-		return goaway.ServesAnyTLS() && c.ConnectionState().NegotiatedProtocol == "h2"
-	}
-	return false
-}

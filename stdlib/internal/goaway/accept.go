@@ -121,12 +121,11 @@ func (i *installed) announce() {
 // Known is for srv.ConnState. It returns the net.Conn for which the hook is called:
 // of a Conn, the one that net/http knows from its listener. call is false where the
 // hook would not be called without us.
-func Known(c net.Conn) (known net.Conn, call bool) {
-	ours := unwrap(c)
-	if ours == nil {
-		return c, true
+func Known(c net.Conn, state http.ConnState) (known net.Conn, call bool) {
+	if ours := unwrap(c); ours != nil {
+		return ours.NetConn(), !ours.strips || ours.greeted()
 	}
-	return ours.NetConn(), !ours.strips || ours.greeted()
+	return c, !isForServeTLS(c, state)
 }
 
 // unwrap returns the Conn that c is or has, nil if there is none.

@@ -72,12 +72,12 @@ func protocolsOf(set ...func(*http.Protocols)) *http.Protocols {
 func (s *server) hook() {
 	if hook := s.ConnState; hook != nil {
 		s.ConnState = func(c net.Conn, state http.ConnState) {
-			if known, call := Known(c); call {
+			if known, call := Known(c, state); call {
 				hook(known, state)
 			}
 		}
 	} else {
-		s.ConnState = func(c net.Conn, _ http.ConnState) { Known(c) }
+		s.ConnState = func(c net.Conn, state http.ConnState) { Known(c, state) }
 	}
 }
 
