@@ -26,7 +26,10 @@ func main() {
 		exit(2, err)
 	}
 	srv := &http.Server{Handler: route(ctl), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	if _, err := stdlib.Serve(context.Background(), srv, ctl, settings.listen()...); err != nil {
+	_, err = stdlib.Serve(context.Background(), srv, ctl, settings.listen()...)
+	// What the tests count beside what the clients had answered.
+	fmt.Printf("%d requests since the start\n", ctl.Stats().Exchanges)
+	if err != nil {
 		exit(1, err)
 	}
 }
