@@ -293,6 +293,18 @@ func TestResumeIsRefusedWhereItIsTooLate(t *testing.T) {
 	}
 }
 
+func TestARuleThatCannotWorkIsSeen(t *testing.T) {
+	ctl := servertest.NewController(t)
+	address := serve(t, ctl)
+	if _, page := ask(t, "GET", address, ""); strings.Contains(page, "cannot work") {
+		t.Error("the page says that a rule cannot work")
+	}
+	ctl.Impair("nobody tells it of <connections>")
+	if _, page := ask(t, "GET", address, ""); !strings.Contains(page, "nobody tells it of &lt;connections&gt;") {
+		t.Error("the page does not say which rule cannot work")
+	}
+}
+
 // 20,000 connections are 20,000 rows that nobody can read.
 func TestTheTableOfADrainIsBounded(t *testing.T) {
 	const many = 20_000
