@@ -1,6 +1,7 @@
 package stdlib_test
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -56,6 +57,98 @@ func TestOverHTTP2EveryReasonIsAGoAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Several released clients take any GOAWAY for the failure of every open stream, so
+// it leaves behind the response that triggers it.
+func TestOverHTTP2TheFirstGoAwayIsBehindItsResponseAndSaysWhy(t *testing.T) {
+	times := 10
+	if full {
+		times = 100
+	}
+	for _, c := range everyReason {
+		if c.reason == core.ReasonAge {
+			continue // with an age of 1 ns the connection may be told before it asks
+		}
+		t.Run(string(c.reason), func(t *testing.T) {
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t, append(c.opts, core.Budget(math.Inf(1), 1))...)
+				s := servertest.New(t, ctl, servertest.NewHTTP2(app())).Start(over.Opts...)
+				if c.before != nil {
+					c.before(ctl)
+				}
+				for range times {
+					client := over.DialHTTP2(t, s.Address)
+					asked := time.Now()
+					client.Get(c.path)
+					if client.GoAway != nil && time.Since(asked) < 250*time.Millisecond {
+						t.Fatal("the GOAWAY came before the end of the response")
+					}
+					client.ExpectGoAway()
+					if why := string(client.GoAway.DebugData()); why != string(c.reason) || client.LastStreams[0] != 1<<31-1 {
+						t.Errorf("it says %q and names the stream %d", why, client.LastStreams[0])
+					}
+					client.Close()
+				}
+			})
+		})
+	}
+}
+
+func TestOverHTTP2TheFirstGoAwayOfADrainIsBehindTheResponsesUnderWay(t *testing.T) {
+	const streams = 3
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		entered, release := make(chan struct{}, streams), make(chan struct{})
+		s := servertest.New(t, servertest.NewController(t), servertest.NewHTTP2(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			entered <- struct{}{}
+			<-release
+			servertest.Hello(w, r)
+		}))).Start(append(over.Opts, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))...)
+		client := over.DialHTTP2(t, s.Address)
+		var open []uint32
+		for range streams {
+			open = append(open, client.Start("/"))
+			clienttest.Receive(t, "a request", entered)
+		}
+		drained := time.Now()
+		s.Drain()
+		s.ListenerIsClosed()
+		close(release)
+		for _, stream := range open {
+			client.Finish(stream)
+		}
+		if client.GoAway != nil && time.Since(drained) < 250*time.Millisecond {
+			t.Error("the GOAWAY came before the end of the responses")
+		}
+		client.ExpectEnd()
+		client.Close()
+		if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 {
+			t.Errorf("the report is %+v", report)
+		}
+	})
+}
+
+func TestOverHTTP2AnIdleConnectionIsToldTwice(t *testing.T) {
+	const idleTimeout = 2 * time.Second
+	t.Parallel() // waits for it
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
+		srv := servertest.NewHTTP2(servertest.Hello)
+		srv.IdleTimeout = idleTimeout
+		s := servertest.New(t, servertest.NewController(t), srv).Start(over.Opts...)
+		client := over.DialHTTP2(t, s.Address)
+		client.Get("/")
+		client.ExpectGoAway()
+		if client.LastStreams[0] != 1<<31-1 || string(client.GoAway.DebugData()) != "idle" {
+			t.Fatalf("the first GOAWAY is %v", client.GoAway)
+		}
+		if r := client.Get("/crossing"); r.Body != "hello" {
+			t.Errorf("a request that crossed the first GOAWAY was answered with %+v", r)
+		}
+		client.ExpectEnd()
+		client.Close()
+	})
 }
 
 func TestOverHTTP2WithoutAReasonTheConnectionIsKept(t *testing.T) {
