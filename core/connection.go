@@ -24,7 +24,7 @@ type Connection struct {
 	ctl      *Controller
 	current  atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared   atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
-	underWay atomic.Pointer[underWay]     // made for the first request
+	underWay atomic.Pointer[underWay]     // nil while no request is under way
 	conn     net.Conn                     // nil where the server did not give it
 	id       uint64
 	opened   int64 // since Controller.start, in nanoseconds

@@ -123,33 +123,49 @@ func (c *Connection) stat(now int64) ConnectionStat {
 }
 
 // underWay is what a connection's newest request said it wants, and when the
-// connection became active with it. It is made for the first request, and kept
-// apart from the request, which is its handler's to change.
+// connection became active with it. It is kept apart from the request, which is
+// its handler's to change. An idle connection has none, so that many cost
+// little: it gives its own back for the next one that becomes active. A
+// connection's pointer to it changes only under its lock, so that who reads it
+// can tell whether it has gone to another connection.
 type underWay struct {
 	mu             sync.Mutex
 	method, target string
 	since          int64 // since Controller.start
 }
 
+var spareUnderWay = sync.Pool{New: func() any { return new(underWay) }}
+
 // activate notes the time of a request that begins.
 func (c *Connection) activate() {
-	u := c.underWay.Load()
-	if u == nil {
-		u = new(underWay)
-		c.underWay.Store(u)
-	}
-	now := c.ctl.now()
+	u := spareUnderWay.Get().(*underWay)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.method, u.target, u.since = "", "", now
+	u.since = c.ctl.now()
+	c.underWay.Store(u)
+}
+
+// deactivate is for a connection that has become idle, or has ended.
+func (c *Connection) deactivate() {
+	u := c.underWay.Load()
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	u.method, u.target = "", ""
+	c.underWay.Store(nil)
+	u.mu.Unlock()
+	spareUnderWay.Put(u)
 }
 
 // note notes what the connection's own request wants.
 func (c *Connection) note(r *http.Request) {
 	if u := c.underWay.Load(); u != nil {
 		u.mu.Lock()
-		u.method, u.target = r.Method, r.RequestURI
-		u.mu.Unlock()
+		defer u.mu.Unlock()
+		if c.underWay.Load() == u {
+			u.method, u.target = r.Method, r.RequestURI
+		}
 	}
 }
 
@@ -163,6 +179,9 @@ func (c *Connection) UnderWay() (route string, ran time.Duration) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if c.underWay.Load() != u {
+		return "", 0
+	}
 	if u.method != "" {
 		path, _, _ := strings.Cut(u.target, "?") // what follows may be a secret
 		route = u.method + " " + path

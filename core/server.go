@@ -107,6 +107,7 @@ func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
 	if c.clear(bitActive)&bitActive == 0 {
 		return false
 	}
+	c.deactivate()
 	s.Active.Add(-1)
 	return true
 }
