@@ -73,6 +73,7 @@ type Response struct {
 	Body       string
 	// Informational has the headers of the 1xx responses before it.
 	Informational []http.Header
+	Trailer       http.Header
 	// Truncated is the error that ended the body too early.
 	Truncated error
 }
@@ -91,18 +92,28 @@ func (c *Conn) Receive() Response {
 }
 
 // TryReceive is Receive where a response may be missing or cut off.
-func (c *Conn) TryReceive() (response Response, err error) {
+func (c *Conn) TryReceive() (Response, error) {
+	return c.TryReceiveTo(http.MethodGet, nil)
+}
+
+// TryReceiveTo is TryReceive for the response to a request of any method.
+// informed, if it is not nil, is called with the status of each 1xx response when
+// it comes.
+func (c *Conn) TryReceiveTo(method string, informed func(status int)) (response Response, err error) {
 	for {
 		head, err := c.head()
 		if err != nil {
 			return Response{}, err
 		}
-		raw, err := http.ReadResponse(c.in, nil)
+		raw, err := http.ReadResponse(c.in, &http.Request{Method: method})
 		if err != nil {
 			return Response{}, err
 		}
 		if raw.StatusCode < 200 && raw.StatusCode != http.StatusSwitchingProtocols {
 			response.Informational = append(response.Informational, head)
+			if informed != nil {
+				informed(raw.StatusCode)
+			}
 			continue
 		}
 		response.Proto, response.Status = raw.Proto, raw.StatusCode
@@ -113,7 +124,7 @@ func (c *Conn) TryReceive() (response Response, err error) {
 		var body strings.Builder
 		_, response.Truncated = io.Copy(&body, raw.Body)
 		raw.Body.Close()
-		response.Body = body.String()
+		response.Body, response.Trailer = body.String(), raw.Trailer
 		return response, nil
 	}
 }
@@ -187,6 +198,16 @@ func (c *Conn) End() error {
 		return err
 	}
 	return nil
+}
+
+// WaitReadable waits until there is something to read, or the end.
+func (c *Conn) WaitReadable() { c.in.Peek(1) }
+
+// Rest reads until the connection ends. The error is nil where that was in an
+// orderly way.
+func (c *Conn) Rest() (string, error) {
+	rest, err := io.ReadAll(c.in)
+	return string(rest), err
 }
 
 // moment is how long ExpectOpen looks for an end. A server that closes does so

@@ -22,11 +22,12 @@ type HTTP2 struct {
 	// LastStreams has the last stream that each GOAWAY named.
 	LastStreams []uint32
 
-	t       testing.TB
-	encoded bytes.Buffer
-	encoder *hpack.Encoder
-	next    uint32
-	streams map[uint32]*stream
+	t        testing.TB
+	answered [8]byte // the data of the last PING that was answered
+	encoded  bytes.Buffer
+	encoder  *hpack.Encoder
+	next     uint32
+	streams  map[uint32]*stream
 }
 
 type stream struct {
@@ -74,14 +75,23 @@ func (c *HTTP2) must(err error) {
 // Start sends a GET and returns the number of its stream.
 func (c *HTTP2) Start(path string) (id uint32) {
 	c.t.Helper()
+	return c.StartRequest("GET", path, false)
+}
+
+// StartRequest sends the header of a request with these fields, whose names are
+// in lower case, and returns the number of its stream. Where a body follows, it
+// is for the caller to write.
+func (c *HTTP2) StartRequest(method, path string, bodyFollows bool, fields ...[2]string) (id uint32) {
+	c.t.Helper()
 	id = c.next
 	c.next += 2
 	c.encoded.Reset()
-	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "test"}, {":path", path}} {
+	pseudo := [][2]string{{":method", method}, {":scheme", "https"}, {":authority", "test"}, {":path", path}}
+	for _, f := range append(pseudo, fields...) {
 		c.must(c.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
 	}
 	c.must(c.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: id, BlockFragment: c.encoded.Bytes(), EndHeaders: true, EndStream: true,
+		StreamID: id, BlockFragment: c.encoded.Bytes(), EndHeaders: true, EndStream: !bodyFollows,
 	}))
 	c.streams[id] = &stream{Response: Response{Proto: "HTTP/2.0"}}
 	return id
@@ -125,6 +135,7 @@ func (c *HTTP2) Step() error {
 		if !f.IsAck() {
 			return c.WritePing(true, f.Data)
 		}
+		c.answered = f.Data
 	case *http2.GoAwayFrame:
 		c.GoAway = f
 		c.LastStreams = append(c.LastStreams, f.LastStreamID)
@@ -135,6 +146,9 @@ func (c *HTTP2) Step() error {
 		s.Body += string(f.Data())
 		s.ended = f.StreamEnded()
 	case *http2.RSTStreamFrame:
+		if s.ended {
+			break // only the rest of the request's body is unwanted
+		}
 		s.Truncated = http2.StreamError{StreamID: f.StreamID, Code: f.ErrCode}
 		s.ended = true
 	}
@@ -148,6 +162,10 @@ func (s *stream) addFields(f *http2.MetaHeadersFrame) {
 		header[field.Name] = append(header[field.Name], field.Value)
 	}
 	status := f.PseudoValue("status")
+	if status == "" {
+		s.Trailer = header
+		return
+	}
 	if strings.HasPrefix(status, "1") {
 		s.Informational = append(s.Informational, header)
 		return
@@ -182,29 +200,27 @@ func (c *HTTP2) ExpectEnd() {
 	}
 }
 
+// Settle waits for what the server sends of its own accord: until a GOAWAY has
+// come, or the connection answers a PING.
+func (c *HTTP2) Settle() error {
+	c.t.Helper()
+	data := [8]byte{'t', 'e', 's', 't'}
+	c.must(c.WritePing(false, data))
+	for c.answered = [8]byte{}; c.GoAway == nil && c.answered != data; {
+		if err := c.Step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ExpectOpen fails the test unless no GOAWAY has come and the connection answers
 // a PING.
 func (c *HTTP2) ExpectOpen() {
 	c.t.Helper()
-	data := [8]byte{'t', 'e', 's', 't'}
-	c.must(c.WritePing(false, data))
-	for {
-		frame, err := c.ReadFrame()
-		if err != nil {
-			c.t.Errorf("the connection is not open: %v", err)
-			return
-		}
-		switch f := frame.(type) {
-		case *http2.GoAwayFrame:
-			c.t.Errorf("the server sent %v", f)
-			return
-		case *http2.PingFrame:
-			if f.IsAck() && f.Data == data {
-				if c.GoAway != nil {
-					c.t.Errorf("the server had sent %v", c.GoAway)
-				}
-				return
-			}
-		}
+	if err := c.Settle(); err != nil {
+		c.t.Errorf("the connection is not open: %v", err)
+	} else if c.GoAway != nil {
+		c.t.Errorf("the server sent %v", c.GoAway)
 	}
 }
