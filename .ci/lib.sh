@@ -105,6 +105,11 @@ tool() {
   printf '%s\n' "$folder/$name"
 }
 
+# newest_go: the newest Go that the module proxy has, release candidates included.
+newest_go() {
+  printf 'go%s\n' "$(go list -m -versions go | grep -oE '[^ ]+$')"
+}
+
 # go_test FLAG...: the tests of the module in the current folder, run afresh. A skipped test is a failure: here
 # everything that a test could need is installed.
 go_test() {

@@ -34,10 +34,9 @@ const (
 func (t *tracker) followHijackers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		toCome := 0
-		switch {
-		case r.ProtoMajor == 2 && r.Method == "PRI":
+		if r.ProtoMajor == 2 && r.Method == "PRI" {
 			toCome = len(prefaceRest)
-		case r.Header["Upgrade"] != nil && strings.EqualFold(r.Header["Upgrade"][0], "h2c"):
+		} else if to := r.Header["Upgrade"]; len(to) > 0 && strings.EqualFold(to[0], "h2c") {
 			toCome = len(prefaceRequest + prefaceRest)
 		}
 		own, ok := w.(http1Writer)

@@ -37,7 +37,7 @@ func impaired(ctl *core.Controller, what string) (times uint64) {
 
 func TestADrainEndsConnectionsWhoseHTTP2AHandlerServes(t *testing.T) {
 	ctl := servertest.NewController(t)
-	s := serveH2C(t, ctl, http.HandlerFunc(servertest.Hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	s := serveH2C(t, ctl, servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 	busy, idle := clienttest.DialUnencryptedHTTP2(t, s.Address), clienttest.DialUnencryptedHTTP2(t, s.Address)
 	for _, c := range []*clienttest.HTTP2{busy, idle} {
 		if r := c.Get("/"); r.Body != "hello" {
@@ -67,7 +67,7 @@ func TestADrainEndsConnectionsWhoseHTTP2AHandlerServes(t *testing.T) {
 // curl --http2 and Java's client ask for HTTP/2 in this way.
 func TestADrainEndsAConnectionThatWasUpgradedToHTTP2(t *testing.T) {
 	ctl := servertest.NewController(t)
-	s := serveH2C(t, ctl, http.HandlerFunc(servertest.Hello), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	s := serveH2C(t, ctl, servertest.Hello, stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 	conn, err := net.Dial("tcp", s.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestADrainEndsAConnectionThatWasUpgradedToHTTP2(t *testing.T) {
 // Below such a handler a middleware sees the requests, and decides about them.
 func TestBelowAHandlerThatServesHTTP2AMiddlewareDecides(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnRoutes("/login"))
-	s := serveH2C(t, ctl, stdlib.Middleware(ctl)(http.HandlerFunc(servertest.Hello)))
+	s := serveH2C(t, ctl, stdlib.Middleware(ctl)(servertest.Hello))
 	client := clienttest.DialUnencryptedHTTP2(t, s.Address)
 	client.Get("/")
 	client.ExpectOpen()
