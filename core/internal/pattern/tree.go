@@ -29,10 +29,8 @@ type node struct {
 func (n *node) add(p *counted) error {
 	c := condition{pattern: p}
 	rest := p.pattern
-	if method, after, ok := strings.Cut(rest, " "); ok {
-		c.method, rest = method, strings.TrimLeft(after, " \t")
-	} else if method, after, ok := strings.Cut(rest, "\t"); ok {
-		c.method, rest = method, strings.TrimLeft(after, " \t")
+	if space := strings.IndexAny(rest, " \t"); space >= 0 {
+		c.method, rest = rest[:space], strings.TrimLeft(rest[space:], " \t")
 	}
 	if c.method != strings.ToUpper(c.method) {
 		return errMethodCase
