@@ -20,36 +20,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// FuzzPrograms runs the programs that bytes make.
-func FuzzPrograms(f *testing.F) {
-	for seed := range uint64(20) {
-		f.Add(randomBytes(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) { check(t, data, compare) })
-}
-
-// TestRandomProgramsDoWithUsWhatTheyDoWithout runs random programs: for ten
-// seconds, and with POLITECLOSE_FULL for half an hour. With POLITECLOSE_PROGRAM
-// it runs that one alone, which a failure names.
+// TestRandomProgramsDoWithUsWhatTheyDoWithout runs some hundred programs, the
+// same ones each time, and with POLITECLOSE_FULL new ones for half an hour. With
+// POLITECLOSE_PROGRAM it runs that one alone, which a failure names.
 func TestRandomProgramsDoWithUsWhatTheyDoWithout(t *testing.T) {
-	duration := 10 * time.Second
-	if full {
-		duration = 30 * time.Minute
-	}
-	checkRandom(t, duration, compare)
+	checkRandom(t, 600, 30*time.Minute, compare)
 }
 
 // TestRandomProgramsAreCertain runs random programs twice without us: what is not
 // the same both times must not be in a program.
 func TestRandomProgramsAreCertain(t *testing.T) {
-	duration := time.Second
-	if full {
-		duration = time.Minute
-	}
-	checkRandom(t, duration, compareTwins)
+	checkRandom(t, 60, time.Minute, compareTwins)
 }
 
-func checkRandom(t *testing.T, duration time.Duration, how comparison) {
+// checkRandom runs so many programs, or with POLITECLOSE_FULL for so long.
+func checkRandom(t *testing.T, programs int64, duration time.Duration, how comparison) {
 	if text := os.Getenv("POLITECLOSE_PROGRAM"); text != "" {
 		data, err := hex.DecodeString(text)
 		if err != nil {
@@ -65,9 +50,15 @@ func checkRandom(t *testing.T, duration time.Duration, how comparison) {
 	// Some programs wait half a second for net/http, which they can do together.
 	for range 4 * runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for time.Now().Before(end) && !t.Failed() {
-				check(t, randomBytes(rand.Uint64()), how)
-				n.Add(1)
+			for !t.Failed() {
+				seed := uint64(n.Add(1))
+				switch {
+				case !full && seed > uint64(programs), full && !time.Now().Before(end):
+					return
+				case full:
+					seed = rand.Uint64()
+				}
+				check(t, randomBytes(seed), how)
 			}
 		})
 	}
