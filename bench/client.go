@@ -100,7 +100,7 @@ type multiplexed struct {
 }
 
 // newMultiplexed makes the connection, because requests that find none would each
-// make one.
+// make one. A transport knows its new connection a moment after the first answer.
 func newMultiplexed(s *server) (*multiplexed, error) {
 	m := &multiplexed{server: s, transport: http2.newTransport()}
 	var dialer net.Dialer
@@ -108,7 +108,16 @@ func newMultiplexed(s *server) (*multiplexed, error) {
 		m.dials.Add(1)
 		return dialer.DialContext(ctx, network, address)
 	}
-	return m, s.get(m.transport, answer)
+	for dials := int32(0); ; {
+		if err := s.get(m.transport, answer); err != nil {
+			return m, err
+		}
+		if now := m.dials.Load(); now == dials {
+			m.dials.Store(1)
+			return m, nil
+		}
+		dials = m.dials.Load()
+	}
 }
 
 func (m *multiplexed) run(until time.Time) (int, error) {
