@@ -92,6 +92,9 @@ func (x *excessRule) due(conn *Connection, now int64) bool {
 	return x.Goes(conn.lot, conn.opened, now)
 }
 
+// tellingInterval is how late a silent connection may be told.
+const tellingInterval = time.Second
+
 // tellUnasked makes connections that need no response be told without one: of
 // an excess, those with AnnounceWith and those that carry a stream; of their
 // age, those with AnnounceWith that are silent. A silent HTTP/1 connection
@@ -99,7 +102,7 @@ func (x *excessRule) due(conn *Connection, now int64) bool {
 // there are any.
 func (c *Controller) tellUnasked() {
 	if c.rules&(hasExcess|hasAge) != 0 && c.telling.CompareAndSwap(false, true) {
-		time.AfterFunc(c.tellingInterval(), c.tellNow)
+		time.AfterFunc(tellingInterval, c.tellNow)
 	}
 }
 
@@ -125,15 +128,6 @@ func (c *Controller) tellNow() {
 	if again {
 		c.tellUnasked()
 	}
-}
-
-// tellingInterval is short enough for a twentieth of the age, which is half of
-// what its jitter allows, and at most a second.
-func (c *Controller) tellingInterval() time.Duration {
-	if c.rules&hasAge == 0 {
-		return time.Duration(c.excess.Interval())
-	}
-	return min(max(c.maxAge/20, 10*time.Millisecond), time.Second)
 }
 
 // leaveForAge tells a silent connection that is too old. It has no route there,
