@@ -137,6 +137,7 @@ func (c *client) drainsNow() bool {
 	last.mu.Lock()
 	last.again = true
 	last.mu.Unlock()
+	c.e.last = true
 	c.e.stop()
 	eventually(c.e.t, "the server drains", c.e.ctl.Draining)
 	return true

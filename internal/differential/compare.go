@@ -29,6 +29,7 @@ func compare(t testing.TB, p *program) {
 	m.compare(got)
 	m.end()
 	m.count(got)
+	m.countCloses(got)
 	with.end()
 	for _, e := range []*env{without, with} {
 		eventually(t, "no goroutine is left", func() bool { return !e.hasGoroutine() })

@@ -42,7 +42,7 @@ func decode(data []byte) *program {
 	}
 	p.settleOrder()
 	// The last one tells what has become of the connection.
-	p.requests = append(p.requests, request{method: "GET", path: p.prefixed("/a")})
+	p.requests = append(p.requests, request{method: "GET", path: p.prefixed("/item/last")})
 	return p
 }
 

@@ -42,6 +42,8 @@ type env struct {
 	log      serverLog
 	label    string // of all goroutines of the run
 
+	last bool // a response was the server's last, in its drain
+
 	mu      sync.Mutex
 	drained bool
 	kept    []keptLeaving

@@ -27,6 +27,7 @@ type traits struct {
 	caches     bool
 	keeps      bool // the header map itself
 	delays     bool // WriteHeader alone lets nothing leave
+	once       bool // a 1xx is taken for the final status
 	flushes    bool // before the handler runs
 	swaps      bool // the server's own request has another body
 	limits     bool // the request body
@@ -50,6 +51,7 @@ func (t traits) and(o traits) traits {
 		caches:     t.caches || o.caches,
 		keeps:      t.keeps || o.keeps,
 		delays:     t.delays || o.delays,
+		once:       t.once || o.once,
 		flushes:    t.flushes || o.flushes,
 		swaps:      t.swaps || o.swaps,
 		limits:     t.limits || o.limits,
@@ -84,8 +86,8 @@ var layers = []layer{
 	{name: "chi with its adapter", wrap: politeChi, traits: traits{adapted: true, routes: true, copies: true, pools: true}},
 	{name: "gin", wrap: ginRouter, traits: traits{routes: true, pools: true, delays: true}},
 	{name: "gin with its adapter", wrap: politeGin, traits: traits{adapted: true, routes: true, pools: true, delays: true}},
-	{name: "echo", wrap: echoRouter, traits: traits{routes: true, pools: true}},
-	{name: "echo with its adapter", wrap: politeEcho, traits: traits{adapted: true, routes: true, pools: true}},
+	{name: "echo", wrap: echoRouter, traits: traits{once: true, routes: true, pools: true}},
+	{name: "echo with its adapter", wrap: politeEcho, traits: traits{once: true, adapted: true, routes: true, pools: true}},
 	{name: "http.TimeoutHandler that never fires", wrap: timeoutHandler, traits: traits{buffers: true, concurrent: true, copies: true, watches: true}},
 	{name: "http.TimeoutHandler", wrap: firingTimeoutHandler, traits: traits{buffers: true, concurrent: true, copies: true, watches: true, givesUp: true}},
 	{name: "a timeout of the program", wrap: ownTimeout, traits: traits{buffers: true, concurrent: true, givesUp: true}},

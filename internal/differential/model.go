@@ -14,10 +14,11 @@ import (
 // A final response over HTTP/1 is announced, and its connection closed, if and
 // only if one of these is so at the time when its header leaves, in this order:
 //
-//  1. the connection was already to end: a handler called CloseAfter on it when
+//  1. the connection was already to end: a sensitive route was found on it when
 //     its own header had left
 //  2. a drain has begun
-//  3. its handler called CloseAfter, or left a Connection field with close in it
+//  3. its handler called CloseAfter, or one before it did when its header had left,
+//     or it left a Connection field with close in it
 //  4. its route or its path, or the route of a part, is sensitive
 //  5. the client sent the field of OnMatch
 //  6. its status is one of OnStatus
@@ -40,8 +41,9 @@ type model struct {
 // connection is what the model remembers of a connection.
 type connection struct {
 	requests int
-	marked   bool
-	vague    bool // nobody can say whether it is marked
+	marked   bool // by a sensitive route whose response's header had left
+	asked    bool // by a CloseAfter behind the header
+	vague    bool // nobody can say whether it is one of these
 }
 
 // verdict is what has to become of one response.
@@ -97,7 +99,7 @@ func (m *model) judge(number int, r *result) verdict {
 				continue
 			}
 			closeAfter = closeAfter || !e.late || m.e.p.http2 && m.e.p.served != untracked
-			after.marked = after.marked || m.e.p.served != untracked
+			after.asked = after.asked || m.e.p.served != untracked
 		case sawStrayCloseAfter:
 			after.vague = true
 		case sawSensitive:
@@ -110,7 +112,7 @@ func (m *model) judge(number int, r *result) verdict {
 		}
 	}
 	defer func() {
-		c.marked, c.vague, m.draining = after.marked, after.vague, drainingAfter
+		c.marked, c.asked, c.vague, m.draining = after.marked, after.asked, after.vague, drainingAfter
 	}()
 	if !plain.final || plain.response.Status == http.StatusSwitchingProtocols || s.clientCloses() || s.happened(sawHijack) {
 		// An aborted stream may have marked its connection.
@@ -121,10 +123,10 @@ func (m *model) judge(number int, r *result) verdict {
 	case c.vague:
 		return verdict{reason: core.ReasonHandler, vague: true}
 	case c.marked:
-		return verdict{reason: core.ReasonHandler}
+		return verdict{reason: core.ReasonRoute}
 	case m.draining:
 		return verdict{reason: core.ReasonDrain}
-	case closeAfter:
+	case c.asked, closeAfter:
 		return verdict{reason: core.ReasonHandler}
 	case wantsClose(plain.response.Connection), m.e.p.http2 && plain.goaway:
 		return verdict{reason: core.ReasonHandler, shared: slices.Equal(plain.response.Connection, []string{"close"})}
@@ -207,6 +209,41 @@ func (m *model) count(with []*result) {
 	}
 	if n := stats.ClientInitiated; (n < byClient || n > byClientAtMost) && !slices.ContainsFunc(e.states, func(s *state) bool { return s.send == abandoned }) {
 		t.Errorf("%d connections were counted as closed by their clients, not %d", stats.ClientInitiated, byClient)
+	}
+}
+
+// countCloses holds the announced closes to their reasons. On HTTP/2 many responses
+// may announce one.
+func (m *model) countCloses(with []*result) {
+	if m.e.p.http2 {
+		return
+	}
+	least, most := make(map[core.Reason]uint64), make(map[core.Reason]uint64)
+	for i, v := range m.verdicts {
+		switch {
+		case v.vague, v.shared, m.known[i].send == abandoned:
+			return
+		case v.reason != "":
+			least[v.reason]++
+			most[v.reason]++
+		case !with[i].final:
+			for _, reason := range []core.Reason{core.ReasonDrain, core.ReasonHandler, core.ReasonRoute, core.ReasonRequests, reasonLegacy, core.ReasonStatus} {
+				most[reason]++ // it may have left in part
+			}
+		}
+	}
+	if m.e.last {
+		reason := core.ReasonDrain
+		if m.connections[with[len(with)-1].connection].marked {
+			reason = core.ReasonRoute
+		}
+		least[reason]++
+		most[reason]++
+	}
+	for reason, n := range m.e.ctl.Stats().Closes {
+		if n < least[reason] || n > most[reason] {
+			m.e.t.Errorf("%d closes were counted for %s, not %d", n, reason, least[reason])
+		}
 	}
 }
 

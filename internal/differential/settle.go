@@ -125,7 +125,7 @@ func (p *program) settle(r *request, first bool) {
 // settleScript takes out of a handler what cannot be, or is not certain.
 func (p *program) settleScript(r *request, above traits) {
 	var script []int
-	commits := above.flushes
+	commits, lost := above.flushes, false
 	for _, i := range r.script {
 		o := ops[i]
 		var out bool
@@ -141,7 +141,9 @@ func (p *program) settleScript(r *request, above traits) {
 			o.keeps && (above.pools || raceDetector) || // a race that net/http allows
 			o.marks && r.send == abandoned ||
 			o.gone && (r.send != abandoned || r.body != noBody || above.concurrent) ||
-			o.duplex && (above.limits || commits) ||
+			o.duplex && (above.limits || commits || lost) || // net/http panics if a body is left
+
+			o.early && above.once ||
 			o.early && p.http2 && r.send == abandoned || // a race within net/http
 			o.switches && (r.version != http11 || r.expect || commits) ||
 			// What a proxy passes on, and when, is its own affair.
@@ -152,7 +154,7 @@ func (p *program) settleScript(r *request, above traits) {
 			continue
 		}
 		script = append(script, i)
-		commits = commits || o.commits
+		commits, lost = commits || o.commits, lost || o.swaps || o.closes
 		if o.ends {
 			break
 		}
