@@ -64,23 +64,29 @@ func (e *Exchange) writeHeader(status int) {
 }
 
 // tooLate reports whether net/http would do nothing but log a call of WriteHeader,
-// and logs it in net/http's words, which takes the first caller outside its own
-// package for the culprit: that would be our writer for every program.
+// and logs it.
 func (e *Exchange) tooLate(state uint32) bool {
 	if state&stateCommitted == 0 || e.place != atTheEntry || e.kind != ownKind {
 		return false
 	}
-	what := "http: superfluous response.WriteHeader call"
 	if state&stateHijacked != 0 {
-		what = "http: response.WriteHeader on hijacked connection"
+		e.blame("http: response.WriteHeader on hijacked connection")
+	} else {
+		e.blame("http: superfluous response.WriteHeader call")
 	}
+	return true
+}
+
+// blame logs in net/http's words what net/http would log, which takes the first
+// caller outside its own package for the culprit: that would be our writer for
+// every program.
+func (e *Exchange) blame(what string) {
 	logf := log.Printf
 	if srv, ok := e.context.Value(http.ServerContextKey).(*http.Server); ok && srv.ErrorLog != nil {
 		logf = srv.ErrorLog.Printf
 	}
 	culprit := caller.Outside("net/http.", "github.com/politeclose/politeclose/core.", "github.com/felixge/httpsnoop.")
 	logf("%s from %s (%s:%d)", what, culprit.Function, path.Base(culprit.File), culprit.Line)
-	return true
 }
 
 // write is for the n bytes of the body that come next, or for a flush. The
@@ -129,17 +135,34 @@ func (w *serverWriter) over() bool {
 	return w.place == atTheEntry && w.state.Load()&stateEnded != 0
 }
 
+// refuse returns why n bytes of the body cannot be written, nil where they can.
+func (w *serverWriter) refuse(n int) error {
+	if w.place != atTheEntry {
+		return nil
+	}
+	switch state := w.state.Load(); {
+	case state&stateHijacked != 0:
+		if n > 0 {
+			w.exchange().blame("http: response.Write on hijacked connection")
+		}
+		return http.ErrHijacked
+	case state&stateEnded != 0:
+		return http.ErrHandlerTimeout
+	}
+	return nil
+}
+
 func (w *serverWriter) Write(p []byte) (int, error) {
-	if w.over() {
-		return 0, http.ErrHandlerTimeout
+	if err := w.refuse(len(p)); err != nil {
+		return 0, err
 	}
 	w.write(len(p))
 	return w.below.Write(p)
 }
 
 func (w *serverWriter) WriteString(s string) (int, error) {
-	if w.over() {
-		return 0, http.ErrHandlerTimeout
+	if err := w.refuse(len(s)); err != nil {
+		return 0, err
 	}
 	w.write(len(s))
 	return w.below.(io.StringWriter).WriteString(s)

@@ -182,33 +182,51 @@ func TestNothingBelowTheEntrySeesTheAnnouncement(t *testing.T) {
 	}
 }
 
-func TestASuperfluousWriteHeaderIsLoggedWithItsRealCaller(t *testing.T) {
-	twice := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusOK)
-		w.WriteHeader(http.StatusTeapot)
-		w.WriteHeader(http.StatusEarlyHints)
-	})
-	var lines [2]string
-	for i := range lines {
-		var logged bytes.Buffer
-		srv := servertest.NewHTTP(twice)
-		srv.ErrorLog = log.New(&logged, "", 0)
-		var address string
-		if i == 0 {
-			l := servertest.Listen(t)
-			servertest.Serve(t, srv, l, servertest.Cleartext)
-			address = l.Addr().String()
-		} else {
-			address = servertest.New(t, servertest.NewController(t), srv).Start().Address
-		}
-		client := clienttest.Dial(t, address)
-		if r := client.Get("/"); r.Status != http.StatusOK {
-			t.Errorf("the status is %d", r.Status)
-		}
-		lines[i] = logged.String()
-	}
-	if lines[0] != lines[1] || strings.Count(lines[1], "entry_test.go") != 2 {
-		t.Errorf("logged is\n%q, and without us it is\n%q", lines[1], lines[0])
+func TestWhatNetHTTPIgnoresIsLoggedWithItsRealCaller(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"WriteHeader twice, and a 1xx behind it": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			w.WriteHeader(http.StatusTeapot)
+			w.WriteHeader(http.StatusEarlyHints)
+		},
+		"WriteHeader and Write behind a hijack": func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			w.WriteHeader(http.StatusTeapot)
+			if _, err := w.Write([]byte("hello")); err != http.ErrHijacked {
+				t.Errorf("Write returned %v", err)
+			}
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines [2]string
+			for i := range lines {
+				var logged bytes.Buffer
+				srv := servertest.NewHTTP(handler)
+				srv.ErrorLog = log.New(&logged, "", 0)
+				var address string
+				if i == 0 {
+					l := servertest.Listen(t)
+					servertest.Serve(t, srv, l, servertest.Cleartext)
+					address = l.Addr().String()
+				} else {
+					address = servertest.New(t, servertest.NewController(t), srv).Start().Address
+				}
+				client := clienttest.Dial(t, address)
+				if r := client.Get("/"); r.Status != http.StatusOK {
+					t.Errorf("the status is %d", r.Status)
+				}
+				lines[i] = logged.String()
+			}
+			if lines[0] != lines[1] || strings.Count(lines[1], "entry_test.go") != 2 {
+				t.Errorf("logged is\n%q, and without us it is\n%q", lines[1], lines[0])
+			}
+		})
 	}
 }
 

@@ -202,6 +202,7 @@ func (c *client) http1Group(conn *clienttest.Conn, from, to int, fresh bool) (ne
 					rest = ""
 				}
 			}
+		case s.answers():
 		case s.send != whole:
 			taken := c.taken(conn, s)
 			if s.send == abandoned {
@@ -235,6 +236,11 @@ func (c *client) http1Group(conn *clienttest.Conn, from, to int, fresh bool) (ne
 		}
 		if i > from || !fresh && i > 0 {
 			c.results[i-1].kept = true
+		}
+		if s.answers() {
+			conn.Close()
+			c.over(s)
+			return i + 1, true
 		}
 		if r.response.Header.Get("Upgrade") != "" {
 			io.WriteString(conn.Conn, "x")

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/core/load"
 )
 
 // runs gives every run a label of its own.
@@ -88,6 +89,13 @@ func (r rules) controller(t testing.TB) *core.Controller {
 	}
 	if r.exempt {
 		options = append(options, core.Exempt(exemptRoute))
+	}
+	if r.idle {
+		options = append(options,
+			core.OnAge(math.MaxInt64),
+			core.OnLoad(load.InFlight(1<<20, 1<<21)),
+			core.OnExcess(func() int { return 1 << 20 }),
+			core.DrainWhen(func() bool { return false }))
 	}
 	ctl, err := core.New(options...)
 	if err != nil {

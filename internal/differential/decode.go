@@ -28,6 +28,7 @@ func decode(data []byte) *program {
 			match:    s.oneIn(4),
 			count:    [...]int{0, 0, 0, 0, 1, 2, 3}[s.below(7)],
 			exempt:   s.oneIn(3),
+			idle:     s.oneIn(4),
 		},
 		drainAtEnd: s.oneIn(3),
 	}
@@ -53,8 +54,8 @@ func (s *source) request() request {
 	r := request{
 		method: [...]string{"GET", "POST", "POST", "GET", "HEAD", "PUT"}[s.below(6)],
 		path: [...]string{
-			"/a", "/item/1", "/login", "/health", "/missing", "/login/", "//login", "/%6Cogin", "*",
-		}[s.below(9)],
+			"/a", "/item/1", "/login", "/item/alias", "/health", "/missing", "/login/", "//login", "/%6Cogin", "*",
+		}[s.below(10)],
 		body: [...]body{noBody, shortBody, noBody, chunkedBody, shortBody}[s.below(5)],
 	}
 	if s.oneIn(64) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -96,7 +97,7 @@ func (e *env) listen() {
 		e.t.Fatal(err)
 	}
 	e.address = l.Addr().String()
-	srv := &http.Server{Handler: http.HandlerFunc(e.front), ErrorLog: log.New(&e.log, "", 0), Protocols: new(http.Protocols)}
+	srv := &http.Server{Handler: http.HandlerFunc(e.front), ErrorLog: log.New(&e.log, "", 0), Protocols: new(http.Protocols), IdleTimeout: time.Minute}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -107,7 +108,7 @@ func (e *env) listen() {
 		case byServe:
 			e.stop = cancel
 			serve = func() error {
-				report, err := stdlib.Serve(ctx, srv, e.ctl, stdlib.On(l), stdlib.IdleGrace(clienttest.Patience), stdlib.DrainTimeout(2*clienttest.Patience))
+				report, err := stdlib.Serve(ctx, srv, e.ctl, stdlib.On(l), stdlib.AdvertiseKeepAlive(time.Second), stdlib.IdleGrace(clienttest.Patience), stdlib.DrainTimeout(2*clienttest.Patience))
 				if err == nil && report.Forced > 0 {
 					err = fmt.Errorf("%d connections were cut", report.Forced)
 				}

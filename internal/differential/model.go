@@ -221,7 +221,7 @@ func (m *model) countCloses(with []*result) {
 	least, most := make(map[core.Reason]uint64), make(map[core.Reason]uint64)
 	for i, v := range m.verdicts {
 		switch {
-		case v.vague, v.shared, m.known[i].send == abandoned:
+		case v.vague, v.shared, m.known[i].send == abandoned, m.known[i].happened(sawStuck):
 			return
 		case v.reason != "":
 			least[v.reason]++

@@ -12,7 +12,7 @@ import (
 func (m *model) compare(with []*result) {
 	for i, got := range with {
 		m.expects(i, with)
-		if m.known[i].send != abandoned {
+		if s := m.known[i]; s.send != abandoned || s.answers() {
 			m.compareOne(i, m.plain[i], got, m.verdicts[i])
 		}
 	}
@@ -27,7 +27,13 @@ func (m *model) compareOne(i int, want, got *result, v verdict) {
 	if g, w := transcript(got), transcript(want); g != w {
 		t.Errorf("request %d: the response was\n%s\nand without us\n%s", i, g, w)
 	}
+	if got.response.Header["Keep-Alive"] != nil && (slices.Contains(got.response.Connection, "close") || got.response.Status == 101) {
+		t.Errorf("request %d: Keep-Alive: %q beside Connection: %q", i, got.response.Header["Keep-Alive"], got.response.Connection)
+	}
 	for _, h := range got.response.Informational {
+		if h["Keep-Alive"] != nil {
+			t.Errorf("request %d: a 1xx response has Keep-Alive: %q", i, h["Keep-Alive"])
+		}
 		if h["Connection"] != nil || h["connection"] != nil {
 			t.Errorf("request %d: a 1xx response has a Connection field: %v", i, h)
 		}
@@ -77,6 +83,7 @@ func transcript(r *result) string {
 		delete(h, "Connection")
 		delete(h, "connection")
 		delete(h, "date")
+		delete(h, "Keep-Alive")
 		return h
 	}
 	for _, h := range r.response.Informational {

@@ -41,6 +41,7 @@ type opTraits struct {
 	quick    bool // never waits for the client
 	touches  bool // the server's own request
 	stalls   bool // until somebody gives the handler up
+	answers  bool // before the client has sent all, which it does not go on with
 	speaks   bool // about the connection
 }
 
@@ -51,6 +52,7 @@ var ops = []op{
 		c.wrote("WriteString", int64(n), err)
 	}, opTraits: opTraits{commits: true}},
 	{name: "Write of much", do: write(strings.Repeat("much\n", 2000)), opTraits: opTraits{commits: true}},
+	{name: "Write of a megabyte", do: write(strings.Repeat("very much\n", 100_000)), opTraits: opTraits{commits: true}},
 	{name: "Write of nothing", do: write(""), opTraits: opTraits{commits: true}},
 	{name: "ReadFrom", do: func(c *call) {
 		n, err := io.Copy(c.w, struct{ io.Reader }{strings.NewReader("abc")})
@@ -112,6 +114,20 @@ var ops = []op{
 			c.read(len(b), err)
 		}
 	}, opTraits: opTraits{duplex: true, commits: true}},
+	{name: "answers while another goroutine reads", do: func(c *call) {
+		if c.controller().EnableFullDuplex() != nil {
+			return
+		}
+		begun := make(chan struct{})
+		c.unwinding.Go(func() {
+			io.ReadFull(c.r.Body, make([]byte, 3))
+			close(begun)
+			io.Copy(io.Discard, c.r.Body)
+		})
+		<-begun
+		c.w.WriteHeader(http.StatusForbidden)
+		io.WriteString(c.w, "no")
+	}, opTraits: opTraits{ends: true, http1: true, answers: true}},
 	{name: "lets the client go on", do: func(c *call) {
 		c.reached.send()
 	}},
@@ -207,6 +223,14 @@ var ops = []op{
 	}, opTraits: opTraits{dies: true, cuts: true, ends: true, exits: true}},
 	{name: "hijacks and answers", do: hijack(func(c *call, write func(string), _ func()) {
 		write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+	}), opTraits: opTraits{ends: true, http1: true, switches: true}},
+	{name: "hijacks and then uses the writer", do: hijack(func(c *call, write func(string), _ func()) {
+		write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+		c.w.WriteHeader(http.StatusTeapot)
+		n, err := c.w.Write([]byte("late"))
+		c.logf("Write: %d, %v", n, err)
+		n, err = io.WriteString(c.w, "late")
+		c.logf("WriteString: %d, %v", n, err)
 	}), opTraits: opTraits{ends: true, http1: true, switches: true}},
 	{name: "hijacks and says nothing", do: hijack(func(*call, func(string), func()) {}), opTraits: opTraits{ends: true, http1: true, switches: true}},
 	{name: "hijacks and stays until the client speaks", do: hijack(func(c *call, write func(string), read func()) {

@@ -41,6 +41,7 @@ type rules struct {
 	match    bool   // OnMatch for the field Legacy
 	count    int    // OnRequestCount, 0 for none
 	exempt   bool   // Exempt("/health")
+	idle     bool   // rules that have no reason to close anything
 }
 
 // sensitiveMethod reports whether the sensitive route is one for this method.
@@ -64,6 +65,9 @@ func (r rules) String() string {
 	}
 	if r.exempt {
 		all = append(all, `Exempt("/health")`)
+	}
+	if r.idle {
+		all = append(all, "OnAge, OnLoad, OnExcess and DrainWhen with no reason")
 	}
 	if all == nil {
 		return "no rules"

@@ -129,7 +129,15 @@ func ginWith(e *env, here place, next http.Handler, adapted bool) http.Handler {
 		m.Use(ginadapter.Middleware(ctl))
 	}
 	for _, route := range []string{"/a", sensitiveRoute, exemptRoute, "/item/:id"} {
-		m.Any(route, gin.WrapH(e.routed(route, here, adapted, next)))
+		serve := gin.WrapH(e.routed(route, here, adapted, next))
+		m.Any(route, func(c *gin.Context) {
+			if c.Param("id") == "alias" { // of the sensitive route
+				c.Request.URL.Path = sensitiveRoute
+				m.HandleContext(c)
+				return
+			}
+			serve(c)
+		})
 	}
 	return m
 }

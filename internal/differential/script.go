@@ -82,6 +82,12 @@ func (c *call) read(n int, err error) {
 
 func (c *call) controller() *http.ResponseController { return http.NewResponseController(c.w) }
 
+// answers reports whether the request's handler answers a client that will
+// abandon the request afterwards.
+func (s *state) answers() bool {
+	return slices.ContainsFunc(s.script, func(i int) bool { return ops[i].answers })
+}
+
 // dies reports whether the request's handler ends by no return.
 func (s *state) dies() bool {
 	return slices.ContainsFunc(s.script, func(i int) bool { return ops[i].dies })

@@ -137,6 +137,7 @@ func (p *program) settleScript(r *request, above traits) {
 			out = p.http2 || p.served == untracked || above.detaches
 		}
 		out = out || o.stalls && !above.givesUp ||
+			o.answers && (r.send != abandoned || r.body == noBody || r.clientCloses() || above.limits || above.reads || above.swaps || commits || lost) ||
 			o.exits && above.concurrent ||
 			o.keeps && (above.pools || raceDetector) || // a race that net/http allows
 			o.marks && r.send == abandoned ||

@@ -128,7 +128,7 @@ func isPart(r *http.Request) bool { return r.Header.Get(partField) != "" }
 func dump(h http.Header) string {
 	var fields []string
 	for name, values := range h {
-		if name != "Date" && !strings.EqualFold(name, "Keep-Alive") {
+		if name != "Date" {
 			fields = append(fields, fmt.Sprintf("%s=%q", name, values))
 		}
 	}
