@@ -188,6 +188,7 @@ func (s *server) overWrappedPipe(t *testing.T, wrap func(net.Conn) net.Conn) net
 func TestAClientThatKeepsTheConnectionDoesNotDelayItsEnd(t *testing.T) {
 	overPipe(t, true, func(t *testing.T, s *server, c *client) {
 		c.request(1, http.MethodPost)
+		synctest.Wait()
 		start := time.Now()
 		(<-s.conns).Announce(debug)
 		c.wantGoAway(maxStreamID)

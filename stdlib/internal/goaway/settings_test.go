@@ -163,11 +163,15 @@ func TestAHookThatIsSetAfterInstallSeesTheListenersConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			overBoth(t, func(t *testing.T, secure bool) {
 				var seen hooked
+				closed := make(chan struct{})
 				s := configured(secure, ok)
 				s.install(t)
 				before := s.ConnState
 				s.ConnState = func(c net.Conn, state http.ConnState) {
 					seen.hook(c, state)
+					if state == http.StateClosed {
+						defer close(closed)
+					}
 					if calls && before != nil {
 						before(c, state)
 					}
@@ -177,7 +181,7 @@ func TestAHookThatIsSetAfterInstallSeesTheListenersConnections(t *testing.T) {
 				c.request(1, http.MethodGet)
 				c.wantAnswer(1)
 				c.Close()
-				s.Shutdown(t.Context())
+				<-closed
 				seen.mu.Lock()
 				defer seen.mu.Unlock()
 				if len(seen.odd) > 0 || len(seen.open) > 0 {
