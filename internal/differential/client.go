@@ -202,16 +202,18 @@ func (c *client) http1Group(conn *clienttest.Conn, from, to int, fresh bool) (ne
 					rest = ""
 				}
 			}
-		case s.answers():
 		case s.send != whole:
 			taken := c.taken(conn, s)
-			if s.send == abandoned {
+			switch {
+			case s.answers() && s.wasHanded() && c.answered(s):
+			case s.send == abandoned:
 				conn.Close()
-			} else {
+			default:
 				io.WriteString(conn.Conn, rest)
 			}
 			<-taken
 			switch {
+			case s.answered.sent():
 			case !s.wasHanded() && i > 0 && (i > from || !fresh):
 				c.results[i-1].ended = true
 				return i, true
@@ -237,7 +239,7 @@ func (c *client) http1Group(conn *clienttest.Conn, from, to int, fresh bool) (ne
 		if i > from || !fresh && i > 0 {
 			c.results[i-1].kept = true
 		}
-		if s.answers() {
+		if s.answered.sent() {
 			conn.Close()
 			c.over(s)
 			return i + 1, true
@@ -273,6 +275,13 @@ func (e *env) bare(s *state) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.happened(sawHijack)
+}
+
+// answered reports, in time, whether the handler answers before it has all. Where
+// it has not come to that, net/http may wait for the rest of the body.
+func (c *client) answered(s *state) bool {
+	c.await(s, "answered", s.answered.c, s.finished.c)
+	return s.answered.sent()
 }
 
 // taken waits until the handler has the request or has returned, or something

@@ -3,7 +3,6 @@ package differential
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -127,7 +126,7 @@ func recovers(_ *env, _ place, next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(p)
 			default:
-				http.Error(w, fmt.Sprint("recovered: ", p), http.StatusInternalServerError)
+				http.Error(w, "recovered", http.StatusInternalServerError) // p may name the type of a writer
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -131,7 +131,7 @@ func (m *model) judge(number int, r *result) verdict {
 	case wantsClose(plain.response.Connection), m.e.p.http2 && plain.goaway:
 		return verdict{reason: core.ReasonHandler, shared: slices.Equal(plain.response.Connection, []string{"close"})}
 	case (m.e.p.http2 || s.version == http10KeepAlive) && m.asksClose(s):
-		return verdict{reason: core.ReasonHandler, vague: !m.e.p.http2 || s.happened(sawAsksKeep) || s.happened(sawStuck) || len(m.e.caches) > 0}
+		return verdict{reason: core.ReasonHandler, vague: !m.e.p.http2 || s.dies() || s.happened(sawAsksKeep) || s.happened(sawStuck) || len(m.e.caches) > 0}
 	case m.sensitive(s):
 		return verdict{reason: core.ReasonRoute}
 	case after.vague && m.e.p.http2:

@@ -12,7 +12,7 @@ import (
 func (m *model) compare(with []*result) {
 	for i, got := range with {
 		m.expects(i, with)
-		if s := m.known[i]; s.send != abandoned || s.answers() {
+		if s := m.known[i]; s.send != abandoned || s.answered.sent() && m.e.states[i].answered.sent() {
 			m.compareOne(i, m.plain[i], got, m.verdicts[i])
 		}
 	}

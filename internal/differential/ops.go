@@ -127,6 +127,7 @@ var ops = []op{
 		<-begun
 		c.w.WriteHeader(http.StatusForbidden)
 		io.WriteString(c.w, "no")
+		c.answered.send()
 	}, opTraits: opTraits{ends: true, http1: true, answers: true}},
 	{name: "lets the client go on", do: func(c *call) {
 		c.reached.send()

@@ -125,7 +125,7 @@ func (p *program) settle(r *request, first bool) {
 // settleScript takes out of a handler what cannot be, or is not certain.
 func (p *program) settleScript(r *request, above traits) {
 	var script []int
-	commits, lost := above.flushes, false
+	commits, lost := above.flushes, false // the header has left, the body is not whole
 	for _, i := range r.script {
 		o := ops[i]
 		var out bool
@@ -142,7 +142,7 @@ func (p *program) settleScript(r *request, above traits) {
 			o.keeps && (above.pools || raceDetector) || // a race that net/http allows
 			o.marks && r.send == abandoned ||
 			o.gone && (r.send != abandoned || r.body != noBody || above.concurrent) ||
-			o.duplex && (above.limits || commits || lost) || // net/http panics if a body is left
+			o.duplex && (above.limits || commits || lost) || // net/http panics if some of the body is left
 
 			o.early && above.once ||
 			o.early && p.http2 && r.send == abandoned || // a race within net/http
@@ -155,7 +155,7 @@ func (p *program) settleScript(r *request, above traits) {
 			continue
 		}
 		script = append(script, i)
-		commits, lost = commits || o.commits, lost || o.swaps || o.closes
+		commits, lost = commits || o.commits, lost || o.swaps || o.closes || o.reads
 		if o.ends {
 			break
 		}

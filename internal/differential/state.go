@@ -57,7 +57,7 @@ type state struct {
 	after     []func()
 	unwinding sync.WaitGroup // handlers that were given up
 
-	reached, finished, released, stuck signal
+	reached, answered, finished, released, stuck signal
 }
 
 // signal is a channel that may be closed more than once.
@@ -69,9 +69,18 @@ type signal struct {
 func (s *signal) make() { s.c = make(chan struct{}) }
 func (s *signal) send() { s.once.Do(func() { close(s.c) }) }
 
+func (s *signal) sent() bool {
+	select {
+	case <-s.c:
+		return true
+	default:
+		return false
+	}
+}
+
 func newState(number int, r request) *state {
 	s := &state{number: number, request: r}
-	for _, signal := range []*signal{&s.reached, &s.finished, &s.released, &s.stuck} {
+	for _, signal := range []*signal{&s.reached, &s.answered, &s.finished, &s.released, &s.stuck} {
 		signal.make()
 	}
 	return s
