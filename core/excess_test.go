@@ -260,3 +260,28 @@ func TestLoadIsAskedBeforeExcess(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingLooksForOldConnectionsOnceTheLastHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newController(t, OnAge(time.Hour))
+		conn := openConnection(c)
+		looks := 0
+		c.ListConnections(func(yield func(*Connection) bool) {
+			if looks++; conn.Idle() {
+				yield(conn)
+			}
+		})
+		conn.AnnounceWith(func(Reason) {})
+		time.Sleep(10*time.Second + time.Second/2)
+		if looks != 10 {
+			t.Errorf("it looked %d times in ten seconds", looks)
+		}
+		conn.SetState(http.StateClosed)
+		time.Sleep(2 * time.Second)
+		before := looks
+		time.Sleep(time.Hour)
+		if looks != before {
+			t.Errorf("it looked %d times more", looks-before)
+		}
+	})
+}

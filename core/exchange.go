@@ -32,7 +32,7 @@ type Exchange struct {
 	place   place
 	written uint16        // body bytes of an announcing response that net/http may still hold back
 	conn    *Connection   // where kind has a record
-	request *http.Request // as it was handed on; only its Pattern is read later
+	request *http.Request // as handed on; of it Pattern, Method and Host are read later
 	below   http.ResponseWriter
 	context context.Context // of the request as it came; the server's is done when the client is gone
 	rare    *rare

@@ -39,14 +39,9 @@ func (c *Connection) AnnounceWith(announce func(Reason)) {
 	c.ctl.tellUnasked()
 }
 
-// DrainDue reports whether the Controller is draining and, with a
-// [DrainSpread], the connection's own moment has come.
-func (c *Connection) DrainDue() bool {
-	return c.lot.Float() < c.ctl.drainShare(c.ctl.now())
-}
-
-// UntilDrain returns how long it is until DrainDue, 0 or less where it is
-// already, and whether the Controller is draining at all.
+// UntilDrain returns how long it is until the connection's own moment in the
+// drain, 0 or less where that has come, and whether the Controller is draining
+// at all. Without a [DrainSpread] the moment is the drain's beginning.
 func (c *Connection) UntilDrain() (wait time.Duration, draining bool) {
 	since := c.ctl.drainSince()
 	moment := since + int64(c.lot.Float()*float64(c.ctl.spread))
