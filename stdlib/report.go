@@ -64,13 +64,13 @@ type Report struct {
 type Cut struct {
 	// Route is the method and the path of the request that was under way; "" where
 	// that is not known, as on a hijacked connection.
-	Route string
+	Route string `json:"route"`
 	// Client is the client's address.
-	Client string
+	Client string `json:"client"`
 	// Age is how long the connection had been open.
-	Age time.Duration
+	Age time.Duration `json:"age"`
 	// Ran is how long the request had been under way; 0 where it is not known.
-	Ran time.Duration
+	Ran time.Duration `json:"ran"`
 }
 
 const mostCut = 10 // of Report.Cut
