@@ -100,7 +100,9 @@ type multiplexed struct {
 }
 
 // newMultiplexed makes the connection, because requests that find none would each
-// make one. A transport knows its new connection a moment after the first answer.
+// make one. A transport knows its new connection a moment after the first answer, so
+// the count begins with a request that made none; a server that ends connections has
+// no such request, which run then reports.
 func newMultiplexed(s *server) (*multiplexed, error) {
 	m := &multiplexed{server: s, transport: http2.newTransport()}
 	var dialer net.Dialer
@@ -108,16 +110,17 @@ func newMultiplexed(s *server) (*multiplexed, error) {
 		m.dials.Add(1)
 		return dialer.DialContext(ctx, network, address)
 	}
-	for dials := int32(0); ; {
+	for range 10 {
+		before := m.dials.Load()
 		if err := s.get(m.transport, answer); err != nil {
 			return m, err
 		}
-		if now := m.dials.Load(); now == dials {
+		if before > 0 && m.dials.Load() == before {
 			m.dials.Store(1)
-			return m, nil
+			break
 		}
-		dials = m.dials.Load()
 	}
+	return m, nil
 }
 
 func (m *multiplexed) run(until time.Time) (int, error) {
