@@ -265,23 +265,24 @@ func TestNothingLooksForOldConnectionsOnceTheLastHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newController(t, OnAge(time.Hour))
 		conn := openConnection(c)
-		looks := 0
+		var looks atomic.Int32
 		c.ListConnections(func(yield func(*Connection) bool) {
-			if looks++; conn.Idle() {
+			looks.Add(1)
+			if conn.Idle() {
 				yield(conn)
 			}
 		})
 		conn.AnnounceWith(func(Reason) {})
 		time.Sleep(10*time.Second + time.Second/2)
-		if looks != 10 {
-			t.Errorf("it looked %d times in ten seconds", looks)
+		if n := looks.Load(); n != 10 {
+			t.Errorf("it looked %d times in ten seconds", n)
 		}
 		conn.SetState(http.StateClosed)
 		time.Sleep(2 * time.Second)
-		before := looks
+		before := looks.Load()
 		time.Sleep(time.Hour)
-		if looks != before {
-			t.Errorf("it looked %d times more", looks-before)
+		if n := looks.Load(); n != before {
+			t.Errorf("it looked %d times more", n-before)
 		}
 	})
 }

@@ -190,6 +190,15 @@ func (b *tab) eventually(what string, holds func() bool) {
 	}
 }
 
+// forgive forgets what the browser has complained of, if it has.
+func (b *tab) forgive() (something bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	something = len(b.complaints) > 0
+	b.complaints = nil
+	return something
+}
+
 // expectClean fails the test if the browser has complained or has been sent
 // elsewhere.
 func (b *tab) expectClean() {
