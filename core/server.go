@@ -163,8 +163,13 @@ func (c *Connection) Announced() (announced, inDrain bool) {
 // Controller was draining.
 func (c *Connection) Served() int { return int(c.served.Load()) }
 
-// ForgetServed makes Served begin anew.
-func (c *Connection) ForgetServed() { c.served.Store(0) }
+// ForgetServedBefore makes Served begin anew, unless draining says that there is
+// a drain already. What ends while it is asked counts.
+func (c *Connection) ForgetServedBefore(draining func() bool) {
+	if before := c.served.Load(); before != 0 && !draining() {
+		c.served.Add(-before)
+	}
+}
 
 // InputAfterAnnounce reports that the client sent something that it should not
 // have sent after the announcement: on HTTP/1 anything but the rest of the last

@@ -188,12 +188,12 @@ func (d *drain) lookAtListener() {
 
 // setOut begins the report and the timeout.
 func (d *drain) setOut() {
-	alreadyDraining := d.ctl.Draining()
-	d.tracker.each(d, func(t *tally) { t.beginReport(alreadyDraining) })
-	if !alreadyDraining {
-		for _, r := range d.connections() {
-			r.ForgetServed()
-		}
+	draining := d.ctl.Draining
+	for _, t := range d.tallies() {
+		t.beginReport(draining)
+	}
+	for _, r := range d.connections() {
+		r.ForgetServedBefore(draining)
 	}
 	d.began = time.Now()
 	d.until = d.began.Add(d.cfg.drainTimeout)

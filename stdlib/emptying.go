@@ -37,6 +37,12 @@ func (d *drain) connections() []*record {
 	return e.scanned
 }
 
+// tallies returns those that the drain has now.
+func (d *drain) tallies() (all []*tally) {
+	d.tracker.each(d, func(t *tally) { all = append(all, t) })
+	return all
+}
+
 // watch begins the idle grace, and tells the HTTP/2 connections.
 func (d *drain) watch() {
 	d.sayClosed()

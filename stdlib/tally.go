@@ -34,13 +34,16 @@ func (t *tally) notify() {
 
 func (t *tally) watching() bool { return t.watchedSince.Load() != 0 }
 
-// beginReport forgets what was before a drain. A Controller's Drain that was taken
-// back has announced as well, and is not this one.
-func (t *tally) beginReport(alreadyDraining bool) {
-	if !alreadyDraining {
-		t.announced.Store(0)
-		t.served.Store(0)
-		t.inputAfterAnnounce.Store(0)
+// beginReport forgets what was before a drain, of which draining says whether it
+// has begun already. A Controller's Drain that was taken back has announced as
+// well, and is not this one.
+func (t *tally) beginReport(draining func() bool) {
+	for _, count := range []*atomic.Int64{&t.announced, &t.served, &t.inputAfterAnnounce} {
+		// Read first, and then ask: what is counted from here on may be of a drain
+		// that another one of the server's begins just now.
+		if before := count.Load(); !draining() {
+			count.Add(-before)
+		}
 	}
 	t.everHijacked.Store(t.hijacked.Load())
 }
