@@ -322,11 +322,12 @@ func TestShutdownEndsTheServesOfItsServerToo(t *testing.T) {
 	ctl := servertest.NewController(t)
 	srv := servertest.NewHTTP(servertest.Hello)
 	s := servertest.New(t, ctl, srv).Start(stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	one := clienttest.Dial(t, s.Address)
+	get(t, one, "/") // the server is tracked now
 	own := servertest.Listen(t)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(own) }()
-	one, two := clienttest.Dial(t, s.Address), clienttest.Dial(t, own.Addr().String())
-	get(t, one, "/")
+	two := clienttest.Dial(t, own.Addr().String())
 	get(t, two, "/")
 	ended := make(chan error, 1)
 	go func() {
