@@ -125,6 +125,12 @@ func (c *Connection) Hijacked() bool { return c.bits.Load()&bitHijacked != 0 }
 // HTTP2 reports whether the connection is known to speak HTTP/2.
 func (c *Connection) HTTP2() bool { return c.protocol() == protocolHTTP2 }
 
+// HTTP1 reports whether a request of HTTP/1 has come over the connection.
+func (c *Connection) HTTP1() bool {
+	p := c.protocol()
+	return p == protocolHTTP10 || p == protocolHTTP11
+}
+
 // tells reports whether AnnounceWith announces in place of a header.
 func (c *Connection) tells() bool {
 	s := c.shared.Load()

@@ -23,6 +23,39 @@ func TestADrainIsAnnouncedWhileTheConnectionBecomesHTTP2(t *testing.T) {
 	}
 }
 
+func TestARetiredConnectionReachesNoHandler(t *testing.T) {
+	ctl := newController(t)
+	conn := openConnection(ctl)
+	executed := 0
+	entry := NewEntry(ctl, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { executed++ }))
+	ask := func() (panicked any) {
+		defer func() { panicked = recover() }()
+		conn.SetState(http.StateActive)
+		entry.ServeHTTP(newFakeWriter(), requestOn(conn, "/"))
+		conn.SetState(http.StateIdle)
+		return nil
+	}
+
+	conn.SetState(http.StateActive)
+	if conn.Retire() {
+		t.Error("it was retired within a request")
+	}
+	conn.SetState(http.StateIdle)
+	if panicked := ask(); panicked != nil || executed != 1 {
+		t.Fatalf("before it was retired: %v, %d executed", panicked, executed)
+	}
+	if !conn.HTTP1() || !conn.Retire() || conn.Retire() {
+		t.Error("it was not retired once")
+	}
+	if panicked := ask(); panicked != http.ErrAbortHandler || executed != 1 {
+		t.Errorf("after it was retired: %v, %d executed", panicked, executed)
+	}
+	conn.Gone(HowIdle)
+	if s := ctl.Stats(); s.Open != 0 || s.Active != 0 || s.Exchanges != 1 || s.InFlight != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // The reason that is told is the connection's first, whatever asks for its end
 // later.
 func TestWhatTellsTheClientIsGivenTheReason(t *testing.T) {

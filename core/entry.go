@@ -66,8 +66,12 @@ func (n *Entry) begin(r *http.Request, servers bool) (*http.Request, *Exchange) 
 	if !servers || !ok || conn.ctl != n.ctl {
 		return n.ctl.Begin(r)
 	}
-	if conn.bits.Load()&bitEntered == 0 {
+	bits := conn.bits.Load()
+	if bits&bitEntered == 0 {
 		conn.set(bitEntered)
+	}
+	if retired(bits) {
+		panic(http.ErrAbortHandler)
 	}
 	if r.ProtoMajor == 2 {
 		return conn.beginStream(r, atTheEntry, stateUntouched)

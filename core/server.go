@@ -98,6 +98,34 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	return false
 }
 
+// Retire takes the connection out of service and reports whether that was in
+// time: false where a request has begun, or the server has let go of it. After
+// true no request on it reaches the handler: an [Entry] aborts one that the
+// server had read already, with [http.ErrAbortHandler]. So a server can answer
+// for requests that it has not seen. It is for HTTP/1.
+func (c *Connection) Retire() bool {
+	for {
+		before := c.bits.Load()
+		if before&(bitOpen|bitActive) != bitOpen {
+			return false
+		}
+		if c.bits.CompareAndSwap(before, before&^bitOpen) {
+			s := c.ctl.shard(c)
+			s.Open.Add(-1)
+			if markOf(before) != 0 {
+				s.Leaving.Add(-1)
+			}
+			return true
+		}
+	}
+}
+
+// retired reports whether a request has begun after Retire: in no other state is
+// a connection active that is not open.
+func retired(bits uint32) bool {
+	return bits&(bitOpen|bitActive|bitHijacked) == bitActive
+}
+
 func (c *Connection) leaveActive(s *counters.Shard) (wasActive bool) {
 	if c.clear(bitActive)&bitActive == 0 {
 		return false

@@ -22,6 +22,7 @@ const (
 	connNoWriteDeadline // likewise
 	connEnded           // the client has closed its side
 	connBroken          // a read failed otherwise
+	connAnswered        // with a 408 at its close: what comes now was not read
 )
 
 // NetConn returns the TCP connection, for whoever needs more of it than its
@@ -35,6 +36,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed // what comes now is the linger's
 	}
 	n, err := c.TCPConn.Read(p)
+	for n > 0 && c.bits.Load()&connAnswered != 0 {
+		n, err = c.TCPConn.Read(p)
+	}
 	if c.record != nil {
 		if n > 0 {
 			c.record.hear()
@@ -51,6 +55,11 @@ func (c *conn) Close() error {
 	if c.bits.Or(connClosed)&connClosed != 0 {
 		return net.ErrClosed
 	}
+	return c.close()
+}
+
+// close is for whoever has set connClosed.
+func (c *conn) close() error {
 	if c.record == nil {
 		return c.TCPConn.Close()
 	}
@@ -65,12 +74,9 @@ func (c *conn) Close() error {
 	return err
 }
 
-// lingers reports whether the close has been announced. A client that was not
-// told may wait for ever with its own.
-func (r *record) lingers() bool {
-	announced, _ := r.Announced()
-	return announced && !r.Hijacked()
-}
+// lingers reports whether the client was told of the close. One that was not may
+// wait for ever with its own.
+func (r *record) lingers() bool { return r.told() && !r.Hijacked() }
 
 const (
 	lingerSilence = 2 * time.Second  // without a byte from the client

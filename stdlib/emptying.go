@@ -118,6 +118,11 @@ func (d *drain) closeSilent() {
 			r.AnnounceDrain() // nobody has to be closed without a word
 		case r.hasUnreadInput():
 			r.heard.Store(now) // and net/http has not come to it yet
+		case d.cfg.requestTimeout && r.canBeAnswered():
+			if r.Retire() {
+				d.report.ClosedIdle++
+				r.closeWithRequestTimeout()
+			}
 		default:
 			d.report.ClosedIdle++
 			r.close()
@@ -139,7 +144,7 @@ func (d *drain) cutWhatIsLeft() {
 	}
 	left := d.connections()
 	for _, r := range left {
-		if announced, _ := r.Announced(); !announced || !r.closing() {
+		if !r.told() || !r.closing() {
 			d.err = d.verdict // not only a socket that waits for its client's end
 		}
 		switch {

@@ -39,7 +39,8 @@ type Report struct {
 	Announced int
 	// ClosedIdle is the number of connections closed without a word, because no
 	// request came over them that could have been answered with one. A client
-	// that sends a request at that moment loses it.
+	// that sends a request at that moment loses it, or gets the 408 of
+	// [RequestTimeoutOnIdleClose].
 	ClosedIdle int
 	// Forced is the number of connections cut at the end with a request under
 	// way, or hijacked. An HTTP/2 connection without a request that was told and

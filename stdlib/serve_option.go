@@ -39,6 +39,8 @@ type serveConfig struct {
 	signals      []os.Signal
 	force        context.Context
 	onDrain      func()
+
+	requestTimeout bool // answers who is closed at the idle grace
 }
 
 // On serves on l instead of listening on srv.Addr. Serve closes it, also where it
@@ -104,7 +106,8 @@ func DrainTimeout(d time.Duration) ServeOption {
 
 // IdleGrace sets how long a connection may stay without a request once the
 // listener is closed. A request within that time is answered and announced; then
-// the connection is closed without a word. 0 waits until DrainTimeout, and so does
+// the connection is closed without a word, or with that of
+// [RequestTimeoutOnIdleClose]. 0 waits until DrainTimeout, and so does
 // anything longer than that. The default is 5 s.
 func IdleGrace(d time.Duration) ServeOption {
 	return func(c *serveConfig) error {
@@ -112,6 +115,32 @@ func IdleGrace(d time.Duration) ServeOption {
 			return fmt.Errorf("IdleGrace: %v is not allowed; it must be 0 (no limit of its own) or more", d)
 		}
 		c.idleGrace = d
+		return nil
+	}
+}
+
+// RequestTimeoutOnIdleClose answers an HTTP/1 connection that the drain closes at
+// the [IdleGrace] with "408 Request Timeout" and "Connection: close", where the
+// default is to close it without a word. A request that crosses this answer has
+// not reached the handler, and its client is told so (RFC 9110 §15.5.9): it may
+// send it again, whatever its method. Without the answer it cannot know.
+//
+// It is for servers behind a proxy. nginx, HAProxy, httpd, Caddy, Varnish, Traffic
+// Server, Traefik and httputil.ReverseProxy drop an idle connection on which it
+// comes, and where a request crosses it their client gets a 408 in place of a 502.
+// Where programs connect by themselves leave it out: curl, PHP's and Ruby's
+// clients, Java's HttpURLConnection and OkHttp without its retries take the 408
+// for the answer to their next request, which they would have sent again after a
+// close without a word.
+//
+// Not answered are HTTP/2, which has its GOAWAY; TLS connections over which no
+// request has come yet; sockets that are no *net.TCPConn; and what the
+// [DrainTimeout] cuts. Nobody waits for a client that does not read. After the
+// answer the close is that of an announced one, which waits up to 2 s for the
+// client's own.
+func RequestTimeoutOnIdleClose() ServeOption {
+	return func(c *serveConfig) error {
+		c.requestTimeout = true
 		return nil
 	}
 }
