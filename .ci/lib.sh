@@ -157,8 +157,16 @@ debian_packages() {
   installed shellcheck shellcheck
   installed promtool prometheus
   installed chromium chromium
-  # By its full name: another python3 earlier in PATH does not see Debian's modules.
-  /usr/bin/python3 -c 'import requests' 2>/dev/null || missing+=(python3 python3-requests)
+  installed npm npm
+  installed javac default-jdk-headless
+  installed ruby ruby
+  installed php php-cli
+  php -m 2>/dev/null | grep -qx curl || missing+=(php-curl)
+  local module
+  for module in requests urllib3 aiohttp httpx; do
+    # By its full name: another python3 earlier in PATH does not see Debian's modules.
+    /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=(python3 "python3-$module")
+  done
   if ((${#missing[@]} == 0)); then
     echo 'nothing is missing'
     return
@@ -171,4 +179,10 @@ debian_packages() {
     cat "$scratch/apt.log"
     return 1
   }
+}
+
+# npm_packages: those of Node's clients that are not part of Node, where they are used.
+npm_packages() {
+  cd internal/interop/testdata
+  npm install --no-package-lock --no-audit --no-fund
 }

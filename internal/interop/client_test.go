@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,14 +42,37 @@ type client struct {
 	start startTraffic
 }
 
-var http1Clients = []client{
-	{"Go", startGo},
-	{"Node http.Agent", startNode("agent")},
-	{"Node fetch", startNode("fetch")},
-	{"Python http.client", startPython("http.client")},
-	{"Python requests", startPython("requests")},
-	{"curl", startCurl},
+// http1Clients has one client of each family, and all of them at full size.
+func http1Clients() []client {
+	if os.Getenv("POLITECLOSE_FULL") == "" {
+		return oneOfEachFamily
+	}
+	return slices.Concat(oneOfEachFamily, moreHTTP1Clients)
 }
+
+var (
+	oneOfEachFamily = []client{
+		{"Go", startGo},
+		{"Node http.Agent", startNode("agent")},
+		{"Node fetch", startNode("fetch")},
+		{"Node undici Pool", startNode("undici")},
+		{"Python http.client", startPython("http.client")},
+		{"Python requests", startPython("requests")},
+		{"Python aiohttp", startAiohttp},
+		{"Java HttpClient", startJava("HttpClient")},
+		{"Ruby Net::HTTP", startScript("client.rb", "ruby")},
+		{"PHP curl", startScript("client.php", "php")},
+		{"curl", startCurl},
+	}
+	moreHTTP1Clients = []client{
+		{"Node axios", startNode("axios")},
+		{"Node got", startNode("got")},
+		{"Node agentkeepalive", startNode("agentkeepalive")},
+		{"Python urllib3", startPython("urllib3")},
+		{"Python httpx", startPython("httpx")},
+		{"Java HttpURLConnection", startJava("HttpURLConnection")},
+	}
+)
 
 // startProgram starts a program that takes the traffic as its arguments, prints a
 // line for each request (its name, and after a tab the cause if it was lost), and
@@ -70,34 +95,62 @@ func startProgram(t *testing.T, to traffic, b *book, program ...string) (stop fu
 	}
 }
 
+// startScript runs a script of testdata with the first of these interpreters that
+// there is.
+func startScript(script string, interpreters ...string) startTraffic {
+	return func(t *testing.T, to traffic, b *book) func() {
+		t.Helper()
+		return startProgram(t, to, b, find(t, interpreters...), "testdata/"+script)
+	}
+}
+
+// startNode runs Node's own clients, and those that npm has installed.
 func startNode(kind string) startTraffic {
 	return func(t *testing.T, to traffic, b *book) func() {
 		t.Helper()
+		if module, _, _ := strings.Cut(kind, "-"); slices.Contains([]string{"undici", "axios", "got", "agentkeepalive"}, module) {
+			if _, err := os.Stat("testdata/node_modules/" + module); err != nil {
+				t.Skipf("%s is not installed: run 'npm install --no-package-lock' in internal/interop/testdata, as .ci/run does", module)
+			}
+		}
 		return startProgram(t, to, b, find(t, "node", "nodejs"), "testdata/client.mjs", kind)
 	}
 }
 
 func startPython(kind string) startTraffic {
+	module, _, _ := strings.Cut(kind, "-")
 	return func(t *testing.T, to traffic, b *book) func() {
 		t.Helper()
-		program := pythonWithRequests()
-		if program == "" {
-			t.Skip("no Python 3 with the module requests is installed; .ci/run installs it on Debian")
-		}
-		return startProgram(t, to, b, program, "testdata/client.py", kind)
+		return startProgram(t, to, b, findPython(t, module), "testdata/client.py", kind)
 	}
 }
 
-// pythonWithRequests is an interpreter, "" if there is none. The first one in
-// PATH need not be the one that sees Debian's packages.
-var pythonWithRequests = sync.OnceValue(func() string {
+func startAiohttp(t *testing.T, to traffic, b *book) (stop func()) {
+	t.Helper()
+	return startProgram(t, to, b, findPython(t, "aiohttp"), "testdata/client_aiohttp.py")
+}
+
+// findPython returns an interpreter that has the module. The first one in PATH
+// need not be the one that sees Debian's packages.
+func findPython(t *testing.T, module string) string {
+	t.Helper()
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(name, "-c", "import requests").Run() == nil {
+		if exec.Command(name, "-c", "import "+module).Run() == nil {
 			return name
 		}
 	}
+	t.Skipf("no Python 3 with the module %s is installed; .ci/run installs it on Debian", module)
 	return ""
-})
+}
+
+func startJava(kind string) startTraffic {
+	return func(t *testing.T, to traffic, b *book) func() {
+		t.Helper()
+		program := find(t, "java")
+		once(t, exec.Command(find(t, "javac"), "-d", programFolder, "testdata/Client.java"))
+		return startProgram(t, to, b, program, "-XX:TieredStopAtLevel=1", "-cp", programFolder, "Client", kind)
+	}
+}
 
 // startWorkers has each worker work to.each times, or until stopped, and end.
 func startWorkers(t *testing.T, to traffic, worker func() (work func(id string), end func())) (stop func()) {

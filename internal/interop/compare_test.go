@@ -27,8 +27,8 @@ var (
 // Shutdown.
 func compare(t *testing.T, run func(*testing.T, way) result) (plain result) {
 	t.Helper()
-	if polite := measure(t, politeclose, run); polite.lost > 0 {
-		t.Errorf("%d requests were lost", polite.lost)
+	if polite := measure(t, politeclose, run); polite.lost > 0 || polite.repeated > 0 {
+		t.Errorf("%d requests were lost, and %d executed again", polite.lost, polite.repeated)
 	}
 	return measure(t, shutdown, run)
 }

@@ -8,7 +8,7 @@ import (
 // Straight to the server, whose processes share a listening socket: the next one
 // listens before the last one is told to leave.
 func TestRestartsUnderADirectClient(t *testing.T) {
-	for _, client := range http1Clients {
+	for _, client := range http1Clients() {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
 			plain := compare(t, func(t *testing.T, way way) result {

@@ -86,19 +86,24 @@ const exampleServer = "internal/exampleserver"
 // build returns a program of the repository, built once.
 func build(t *testing.T, folder string) string {
 	t.Helper()
-	built, _ := programs.LoadOrStore(folder, sync.OnceValues(func() (string, error) {
-		program := filepath.Join(programFolder, filepath.Base(folder))
-		said, err := exec.Command("go", "build", "-o", program, "../../"+folder).CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, said)
-		}
-		return program, err
-	}))
-	program, err := built.(func() (string, error))()
-	if err != nil {
-		t.Fatalf("go build ./%s: %v", folder, err)
-	}
+	program := filepath.Join(programFolder, filepath.Base(folder))
+	once(t, exec.Command("go", "build", "-o", program, "../../"+folder))
 	return program
 }
 
-var programs sync.Map // folder → func() (program string, err error)
+// once runs a command that builds something, once for all tests.
+func once(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	run, _ := builds.LoadOrStore(command.String(), sync.OnceValue(func() error {
+		said, err := command.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%v: %w\n%s", command, err, said)
+		}
+		return err
+	}))
+	if err := run.(func() error)(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var builds sync.Map // command line → func() error

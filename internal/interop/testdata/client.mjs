@@ -1,9 +1,10 @@
 // Sends POSTs over keep-alive connections, and prints a line for each: its name,
 // and after a tab why it was lost.
 //
-//   node client.mjs agent|fetch|http2 URL WORKERS THINK_MS REQUESTS_EACH ANSWER
+//   node client.mjs agent|fetch|http2|undici|undici-h2|axios|got|agentkeepalive URL WORKERS THINK_MS REQUESTS_EACH ANSWER
 //
-// Without a number of requests (0) it goes on until its standard input is closed.
+// The last five are packages of npm, in the versions of package.json, with their
+// own defaults. Without a number of requests (0) it goes on until its standard input is closed.
 import http from 'node:http'
 import http2 from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +17,8 @@ if (each === '0') {
   process.stdin.on('end', () => { stopping = true }).resume()
 }
 
-const agent = new http.Agent({ keepAlive: true })
+const AgentKeepAlive = kind === 'agentkeepalive' ? (await import('agentkeepalive')).default : undefined
+const agent = AgentKeepAlive ? new AgentKeepAlive() : new http.Agent({ keepAlive: true })
 
 function byAgent(id) {
   return new Promise((resolve, reject) => {
@@ -41,6 +43,39 @@ function byAgent(id) {
 async function byFetch(id) {
   const response = await fetch(url, { method: 'POST', body, headers: { 'X-Request-Id': id } })
   return { status: response.status, answer: await response.text() }
+}
+
+// The connections of undici are 16, or on HTTP/2 four with eight streams each.
+async function byUndici(allowH2) {
+  const { Pool } = await import('undici')
+  const pool = new Pool(new URL(url).origin, allowH2
+    ? { allowH2, connections: 4, pipelining: 8, connect: { rejectUnauthorized: false } }
+    : { connections: 16 })
+  agents.push(() => pool.close())
+  return async (id) => {
+    const { statusCode, body: answer } = await pool.request({ path: '/', method: 'POST', body, headers: { 'x-request-id': id } })
+    return { status: statusCode, answer: await answer.text() }
+  }
+}
+
+async function byAxios() {
+  const axios = (await import('axios')).default
+  return async (id) => {
+    const { status, data } = await axios.post(url, body, {
+      httpAgent: agent, headers: { 'X-Request-Id': id }, responseType: 'text', validateStatus: null,
+    })
+    return { status, answer: data }
+  }
+}
+
+async function byGot() {
+  const { got } = await import('got')
+  return async (id) => {
+    const { statusCode, body: answer } = await got.post(url, {
+      agent: { http: agent }, body, headers: { 'X-Request-Id': id }, throwHttpErrors: false,
+    })
+    return { status: statusCode, answer }
+  }
 }
 
 // Eight workers share a session. One that is closing takes no new request.
@@ -85,7 +120,17 @@ function once(id, worker) {
   })
 }
 
-const exchange = { agent: byAgent, fetch: byFetch, http2: byHTTP2 }[kind]
+const agents = []
+const exchange = await {
+  agent: () => byAgent,
+  agentkeepalive: () => byAgent,
+  fetch: () => byFetch,
+  http2: () => byHTTP2,
+  undici: () => byUndici(false),
+  'undici-h2': () => byUndici(true),
+  axios: byAxios,
+  got: byGot,
+}[kind]()
 
 async function work(worker) {
   for (let n = 1; !stopping && (each === '0' || n <= Number(each)); n++) {
@@ -105,4 +150,5 @@ async function work(worker) {
 
 await Promise.all(Array.from({ length: Number(workers) }, (_, worker) => work(worker)))
 agent.destroy()
+for (const close of agents) close()
 for (const session of sessions) session.close()

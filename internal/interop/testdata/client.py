@@ -1,7 +1,7 @@
 """Sends POSTs over keep-alive connections, and prints a line for each: its name,
 and after a tab why it was lost.
 
-    python3 client.py http.client|requests URL WORKERS THINK_MS REQUESTS_EACH ANSWER
+    python3 client.py http.client|requests|urllib3|httpx URL WORKERS THINK_MS REQUESTS_EACH ANSWER
 
 Without a number of requests (0) it goes on until its standard input is closed.
 """
@@ -47,13 +47,37 @@ def by_requests():
     return exchange
 
 
+def by_urllib3():
+    import urllib3
+
+    pool = urllib3.PoolManager()
+
+    def exchange(name):
+        response = pool.request("POST", url, body=body, headers={"X-Request-Id": name}, timeout=30)
+        return response.status, response.data.decode()
+
+    return exchange
+
+
+def by_httpx(http2=False):
+    import httpx
+
+    client = httpx.Client(http2=http2, verify=False, timeout=30)
+
+    def exchange(name):
+        response = client.post(url, content=body, headers={"X-Request-Id": name})
+        return response.status_code, response.text
+
+    return exchange
+
+
 def innermost(error):
     causes = [cause for cause in error.args if isinstance(cause, Exception)]
     return innermost(causes[-1]) if causes else f"{type(error).__name__}: {error}"
 
 
 def work(worker):
-    exchange = {"http.client": by_http_client, "requests": by_requests}[kind]()
+    exchange = kinds[kind]()
     n = 0
     while not stopping.is_set() and (each == 0 or n < each):
         n += 1
@@ -68,6 +92,13 @@ def work(worker):
         time.sleep(think)
 
 
+kinds = {
+    "http.client": by_http_client,
+    "requests": by_requests,
+    "urllib3": by_urllib3,
+    "httpx": by_httpx,
+    "httpx-h2": lambda: by_httpx(http2=True),
+}
 threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
 for thread in threads:
     thread.start()
