@@ -16,7 +16,6 @@ func TestAProgramLinksNothingButChiAndUs(t *testing.T) {
 	slices.Sort(linked)
 	linked = slices.Compact(linked)
 	want := []string{
-		"github.com/felixge/httpsnoop",
 		"github.com/go-chi/chi/v5",
 		"github.com/politeclose/politeclose",
 	}

@@ -1,13 +1,11 @@
 package core
 
 import (
-	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
-	"github.com/felixge/httpsnoop"
+	"github.com/politeclose/politeclose/core/internal/facade"
 )
 
 // Writer returns the ResponseWriter to hand on. It commits the exchange before
@@ -90,10 +88,11 @@ type unwrapper interface{ Unwrap() http.ResponseWriter }
 // net/http has writers of two shapes. What each can do is written out here, so
 // that wrapping one costs neither an allocation nor an interface too many.
 type (
-	anyShape interface {
+	errorFlusher interface{ FlushError() error }
+	anyShape     interface {
 		http.ResponseWriter
 		http.Flusher
-		FlushError() error
+		errorFlusher
 		http.CloseNotifier //nolint:staticcheck // old handlers still look for it
 		io.StringWriter
 		SetReadDeadline(time.Time) error
@@ -171,34 +170,7 @@ func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 }
 
 // wrapOdd wraps a writer that is none of net/http's own, such as another
-// middleware's, at the price of several allocations.
+// middleware's, at the price of an allocation.
 func (e *Exchange) wrapOdd(w http.ResponseWriter) http.ResponseWriter {
-	own := (*serverWriter)(e)
-	return httpsnoop.Wrap(w, httpsnoop.Hooks{
-		WriteHeader: func(httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc { return own.WriteHeader },
-		Write:       func(httpsnoop.WriteFunc) httpsnoop.WriteFunc { return own.Write },
-		WriteString: func(httpsnoop.WriteStringFunc) httpsnoop.WriteStringFunc { return own.WriteString },
-		Flush:       func(httpsnoop.FlushFunc) httpsnoop.FlushFunc { return own.Flush },
-		FlushError: func(flush httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
-			return func() error {
-				own.write(flushing)
-				return flush()
-			}
-		},
-		ReadFrom: func(readFrom httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
-			return func(src io.Reader) (int64, error) {
-				own.write(flushing)
-				return readFrom(src)
-			}
-		},
-		Hijack: func(hijack httpsnoop.HijackFunc) httpsnoop.HijackFunc {
-			return func() (net.Conn, *bufio.ReadWriter, error) {
-				conn, rw, err := hijack()
-				if err == nil {
-					e.hijack()
-				}
-				return conn, rw, err
-			}
-		},
-	})
+	return facade.Like(w, oddWriter{http1Writer{(*serverWriter)(e)}})
 }

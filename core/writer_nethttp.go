@@ -15,7 +15,7 @@ import (
 
 // serverWriter is what net/http's two writers have in common. It is the
 // Exchange itself, so that it costs no allocation. Its type assertions hold
-// because shapeOf made them before.
+// because shapeOf, or facade.Like, made them before.
 type serverWriter Exchange
 
 func (w *serverWriter) exchange() *Exchange { return (*Exchange)(w) }
@@ -85,7 +85,7 @@ func (e *Exchange) blame(what string) {
 	if srv, ok := e.context.Value(http.ServerContextKey).(*http.Server); ok && srv.ErrorLog != nil {
 		logf = srv.ErrorLog.Printf
 	}
-	culprit := caller.Outside("net/http.", "github.com/politeclose/politeclose/core.", "github.com/felixge/httpsnoop.")
+	culprit := caller.Outside("net/http.", "github.com/politeclose/politeclose/core.")
 	logf("%s from %s (%s:%d)", what, culprit.Function, path.Base(culprit.File), culprit.Line)
 }
 
@@ -181,11 +181,11 @@ func (w *serverWriter) FlushError() error {
 		return http.ErrHandlerTimeout
 	}
 	w.write(flushing)
-	return w.below.(anyShape).FlushError()
+	return w.below.(errorFlusher).FlushError()
 }
 
 func (w *serverWriter) CloseNotify() <-chan bool {
-	return w.below.(anyShape).CloseNotify()
+	return w.below.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // as in anyShape
 }
 
 func (w *serverWriter) SetReadDeadline(t time.Time) error {
@@ -224,4 +224,12 @@ type http2Writer struct{ *serverWriter }
 
 func (w http2Writer) Push(target string, opts *http.PushOptions) error {
 	return w.below.(http.Pusher).Push(target, opts)
+}
+
+// oddWriter has all the methods, of which facade.Like shows those that the
+// writer below has.
+type oddWriter struct{ http1Writer }
+
+func (w oddWriter) Push(target string, opts *http.PushOptions) error {
+	return http2Writer{w.serverWriter}.Push(target, opts)
 }

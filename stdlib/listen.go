@@ -75,7 +75,7 @@ func (c *serveConfig) open(srv *http.Server) (net.Listener, error) {
 	addr := srv.Addr
 	if addr == "" {
 		addr = ":http"
-		if c.tls {
+		if c.serveTLS != nil {
 			addr = ":https"
 		}
 	}

@@ -2,7 +2,6 @@ package stdlib
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 	"github.com/politeclose/politeclose/stdlib/internal/quiesce"
 )
 
@@ -66,7 +66,7 @@ func ownListener(l net.Listener) *listener {
 // one. A copy is made because somebody may be closing the original.
 func belowTLSListener(l net.Listener) (below net.Listener, again func(net.Listener) net.Listener) {
 	original := reflect.ValueOf(l)
-	if original.Type() != tlsListener || original.IsNil() {
+	if !goaway.IsTLSListener(l) || original.IsNil() {
 		return nil, nil
 	}
 	field := original.Elem().FieldByName("Listener")
@@ -75,14 +75,12 @@ func belowTLSListener(l net.Listener) (below net.Listener, again func(net.Listen
 	}
 	below, _ = reflect.TypeAssert[net.Listener](field)
 	return below, func(other net.Listener) net.Listener {
-		twin := reflect.New(tlsListener.Elem())
+		twin := reflect.New(original.Type().Elem())
 		twin.Elem().Set(original.Elem())
 		twin.Elem().FieldByName("Listener").Set(reflect.ValueOf(other))
 		return twin.Interface().(net.Listener)
 	}
 }
-
-var tlsListener = reflect.TypeOf(tls.NewListener(nil, nil))
 
 // listener makes conns of what it accepts, counts them, and has its end in steps,
 // so that a drain can close it before net/http is told of a shutdown:

@@ -178,13 +178,11 @@ func (d *drain) serve(ctx context.Context) (Report, error) {
 
 // accept runs the server's accept loop until the drain lets it go.
 func (d *drain) accept() {
-	var err error
-	if d.cfg.tls {
-		err = d.srv.ServeTLS(d.serving, d.cfg.cert, d.cfg.key)
-	} else {
-		err = d.srv.Serve(d.serving)
+	serve := (*http.Server).Serve
+	if d.cfg.serveTLS != nil {
+		serve = d.cfg.serveTLS
 	}
-	d.tracker.served(d.own, err)
+	d.tracker.served(d.own, serve(d.srv, d.serving))
 	d.start()
 }
 

@@ -25,8 +25,8 @@ type serveConfig struct {
 	listener         net.Listener // nil = one on srv.Addr
 	reusePort        bool
 	unshared         bool
-	tls              bool
-	cert, key        string
+	serveTLS         func(*http.Server, net.Listener) error // nil without TLS, whose code is then not in the program
+	noCertificate    bool                                   // of TLS: the server has to have it
 	onListening      func(net.Addr)
 	keepAliveMargin  time.Duration
 	keepAliveSeconds int // 0 = advertise nothing
@@ -74,7 +74,8 @@ func TLS(cert, key string) ServeOption {
 				return fmt.Errorf("TLS: certificate %q and key %q: %w", cert, key, err)
 			}
 		}
-		c.tls, c.cert, c.key = true, cert, key
+		c.serveTLS = func(srv *http.Server, l net.Listener) error { return srv.ServeTLS(l, cert, key) }
+		c.noCertificate = cert == ""
 		return nil
 	}
 }
@@ -252,7 +253,7 @@ func (c *serveConfig) checkServer(srv *http.Server) (err error) {
 	if c.keepAliveSeconds, err = c.keepAliveTimeout(srv); err != nil {
 		return err
 	}
-	if c.tls && c.cert == "" {
+	if c.noCertificate {
 		config := srv.TLSConfig
 		if config == nil || len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 			return errors.New(`TLS: no files are named and srv.TLSConfig has no certificate; give one of them`)

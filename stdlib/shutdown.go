@@ -80,7 +80,7 @@ func (c *serveConfig) checkForShutdown(ctx context.Context, ctl *core.Controller
 		{"On", c.listener != nil},
 		{"Unshared", c.unshared},
 		{"ReusePort", c.reusePort},
-		{"TLS", c.tls},
+		{"TLS", c.serveTLS != nil},
 		{"OnListening", c.onListening != nil},
 		{"AdvertiseKeepAlive", c.keepAliveMargin != 0},
 	} {

@@ -7,9 +7,6 @@ require (
 	github.com/politeclose/politeclose v0.0.0
 )
 
-require (
-	github.com/felixge/httpsnoop v1.1.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-)
+require golang.org/x/sys v0.49.0 // indirect
 
 replace github.com/politeclose/politeclose => ../../

@@ -72,7 +72,7 @@ type installed struct {
 	lost       func(error)
 	backend    backend   // nil where there is no HTTP/2
 	ours       protocols // what was put into srv.TLSNextProto
-	nextProtos []string
+	nextProtos []string  // net/http would have added to srv.TLSConfig's what is missing of these
 	begun      sync.Once
 
 	mu      sync.Mutex
@@ -103,7 +103,9 @@ func (i *installed) install(given protocols) error {
 	if i.backend == nil || !handsOver() {
 		return ErrUnknownRelease
 	}
-	i.nextProtos = like.TLSConfig.NextProtos
+	if added := like.TLSConfig.NextProtos; len(added) > 1 { // on Go 1.26
+		i.nextProtos = added
+	}
 	next := maps.Clone(given)
 	if next == nil {
 		next = make(protocols)
@@ -117,7 +119,9 @@ func (i *installed) install(given protocols) error {
 // ownHTTP2 returns a server that net/http has made ready to serve with these
 // protocols of the user's, where it would do the same to srv. TLSNextProto has
 // overTLS then if srv is to serve HTTP/2. net/http does this when a server begins
-// to serve, so one that has nothing to serve is asked.
+// to serve, so one that has nothing to serve is asked. It is Serve that is asked
+// and not ServeTLS, with which every program would have all of the server's side of
+// TLS in it; Serve does the same where the configuration has HTTP/2 in it already.
 func ownHTTP2(srv *http.Server, given protocols) (*http.Server, error) {
 	like := &http.Server{
 		TLSNextProto: maps.Clone(given),
@@ -130,14 +134,12 @@ func ownHTTP2(srv *http.Server, given protocols) (*http.Server, error) {
 	if srv.TLSConfig != nil {
 		like.TLSConfig = srv.TLSConfig.Clone()
 	}
-	like.TLSConfig.GetCertificate = noCertificate // or ServeTLS wants files
-	if err := like.ServeTLS(nothing{}, "", ""); err != errNothing {
+	like.TLSConfig.NextProtos = []string{overTLS}
+	if err := like.Serve(nothing{}); err != errNothing {
 		return nil, err
 	}
 	return like, nil
 }
-
-func noCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNothing }
 
 var errNothing = errors.New("goaway: nothing to serve")
 
@@ -166,13 +168,21 @@ func (i *installed) begin(l net.Listener) {
 			i.lost(err)
 		}
 	}
-	if reflect.TypeOf(l) == reflect.TypeOf(tls.NewListener(nothing{}, nil)) && srv.TLSConfig != nil {
+	if IsTLSListener(l) && srv.TLSConfig != nil {
 		for _, proto := range i.nextProtos {
 			if !slices.Contains(srv.TLSConfig.NextProtos, proto) {
 				srv.TLSConfig.NextProtos = append(srv.TLSConfig.NextProtos, proto)
 			}
 		}
 	}
+}
+
+// IsTLSListener reports whether l is one of crypto/tls's, whose type has no name
+// outside it. A call of tls.NewListener would tell the type as well, and have all
+// of the server's side of TLS in every program.
+func IsTLSListener(l net.Listener) bool {
+	t := reflect.TypeOf(l)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == reflect.TypeFor[tls.Conn]().PkgPath()
 }
 
 // isOurs reports whether srv.TLSNextProto has what was put there.
