@@ -63,7 +63,7 @@ var programs = []struct {
 
 func startProgram(t *testing.T, ctl *core.Controller, h http.Handler, scheme string, serve func(*http.Server) error) program {
 	t.Helper()
-	address := freeAddress(t)
+	address := servertest.FreeAddress(t)
 	srv := servertest.NewHTTP(h)
 	srv.Addr = address
 	if err := stdlib.Track(srv, ctl); err != nil {
@@ -79,17 +79,6 @@ func startProgram(t *testing.T, ctl *core.Controller, h http.Handler, scheme str
 		return err == nil
 	})
 	return p
-}
-
-// freeAddress returns one that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func startTLS(t *testing.T, ctl *core.Controller, h http.Handler) program {

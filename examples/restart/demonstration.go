@@ -8,13 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/freeport"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
@@ -28,7 +27,7 @@ const (
 // measureOne restarts servers that leave in one way under the traffic.
 func measureOne(ctx context.Context, w way, s settings, report func(result)) (result, error) {
 	r := result{way: w.name}
-	address, err := freeAddress()
+	address, err := freeport.Address("127.0.0.1")
 	if err != nil {
 		return r, err
 	}
@@ -151,16 +150,4 @@ func (s *servers) end() {
 	for range s.said {
 	}
 	s.first.Wait()
-}
-
-// freeAddress stays below the ports from which connections are made, 32768 and up
-// on Linux.
-func freeAddress() (string, error) {
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		if listener, err := net.Listen("tcp", address); err == nil {
-			return address, listener.Close()
-		}
-	}
-	return "", errors.New("no port is free")
 }

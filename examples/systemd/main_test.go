@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/freeport"
 )
 
 const patience = 20 * time.Second
@@ -104,7 +106,10 @@ func expectHello(t *testing.T, address string) {
 }
 
 func TestTheNextInstanceIsReadyBeforeTheLastOneIsStopped(t *testing.T) {
-	address := freeAddress(t)
+	address, err := freeport.Address("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := newManager(t)
 	a := m.start(t, nil, "-addr", address, "-reuse-port")
 	m.expect(t, "READY=1")
@@ -153,14 +158,4 @@ func TestAnInstanceThatCannotListenIsNotReady(t *testing.T) {
 	if err := program.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("the program ended with %v, want status 1", err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

@@ -78,7 +78,7 @@ func TestASignalAsSoonAsTheServerCanBeReachedDrains(t *testing.T) {
 	}
 	leavesNothing(t)
 	for range tries {
-		address := freeAddress(t)
+		address := servertest.FreeAddress(t)
 		child := childtest.Start(t, asItIsReached, addressEnv+"="+address)
 		var client net.Conn
 		clienttest.Eventually(t, "somebody can connect", func() (connected bool) {
@@ -91,15 +91,4 @@ func TestASignalAsSoonAsTheServerCanBeReachedDrains(t *testing.T) {
 		child.ExpectLine("announced 0, closed idle 0, forced 0")
 		child.ExpectStatus(0)
 	}
-}
-
-// freeAddress is on a loopback address of its own, where no client takes the port meanwhile.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.77:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

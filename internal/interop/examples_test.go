@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // The other routers, once each behind nginx.
@@ -24,7 +25,7 @@ func TestRoutersRestartBehindNginx(t *testing.T) {
 			two := newReplica(t, b, true, program...)
 			one.start()
 			two.start()
-			front := freeAddress(t)
+			front := servertest.FreeAddress(t)
 			startNginx(t, front, one.address, two.address)
 			stop := startGo(t, traffic{url: "http://" + front + "/", workers: 16, think: 2 * time.Millisecond, answer: answer}, b)
 			for _, r := range []*replica{one, two} {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -83,7 +84,7 @@ func TestClosesOutsideADrainBehindAProxy(t *testing.T) {
 				t.Parallel()
 				b := newBook()
 				one, two := startObserved(t, b, false, rule.options...), startObserved(t, b, false, rule.options...)
-				front := freeAddress(t)
+				front := servertest.FreeAddress(t)
 				proxy.start(t, front, one.address, two.address)
 				startGo(t, traffic{url: "http://" + front + "/", workers: 4, each: 40, think: 5 * time.Millisecond, answer: answer}, b)()
 				expectCloses(t, b, rule, one, two)

@@ -3,6 +3,8 @@ package interop
 import (
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 func TestRollingRestartsBehindAProxy(t *testing.T) {
@@ -28,7 +30,7 @@ func restartBehind(t *testing.T, proxy proxy, program []string) result {
 	two := newReplica(t, b, !proxy.healthChecks, program...)
 	one.start()
 	two.start()
-	front := freeAddress(t)
+	front := servertest.FreeAddress(t)
 	proxy.start(t, front, one.address, two.address)
 	stop := startGo(t, traffic{url: "http://" + front + "/", workers: 16, think: 2 * time.Millisecond, answer: answer}, b)
 	for range restarts() {

@@ -1,8 +1,6 @@
 package interop
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/freeport"
 )
 
 // replica is one backend: an address, and one process after the other on it.
@@ -30,7 +30,10 @@ type replica struct {
 func newReplica(t *testing.T, b *book, handOver bool, program ...string) *replica {
 	t.Helper()
 	r := &replica{t: t, program: program, book: b}
-	listener := listenOnFreePort(t)
+	listener, err := freeport.Listen("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.address = listener.Addr().String()
 	if handOver {
 		r.socket = share(t, listener)
@@ -116,26 +119,4 @@ func share(t *testing.T, listener *net.TCPListener) *os.File {
 	shared := os.NewFile(uintptr(descriptor), listener.Addr().String())
 	t.Cleanup(func() { shared.Close() })
 	return shared
-}
-
-// listenOnFreePort stays below the ports from which connections are made (on
-// Linux 32768 and up by default), so that none of them takes the port while a
-// replica is away.
-func listenOnFreePort(t *testing.T) *net.TCPListener {
-	t.Helper()
-	for range 1000 {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			return listener.(*net.TCPListener)
-		}
-	}
-	t.Fatal("no port is free")
-	return nil
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener := listenOnFreePort(t)
-	defer listener.Close()
-	return listener.Addr().String()
 }

@@ -17,6 +17,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/freeport"
 )
 
 // Config is one measurement: the traffic, and how its servers are restarted.
@@ -89,11 +91,14 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	}
 	run := run{Config: c, book: newBook()}
 	var err error
-	listeners := &listeners{}
+	listeners, address := &listeners{}, ""
 	if c.Method.Listening == SharedSocket {
-		if listeners, err = listen(c.listenHost(), c.Restarts+1); err != nil {
-			return Result{}, err
-		}
+		listeners, err = listen(c.listenHost(), c.Restarts+1)
+	} else {
+		address, err = freeport.Address(c.listenHost())
+	}
+	if err != nil {
+		return Result{}, err
 	}
 	defer listeners.close()
 	if c.TLS {
@@ -101,7 +106,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 			return Result{}, err
 		}
 	}
-	serving, err := run.start(ctx, listeners.next(), net.JoinHostPort(c.listenHost(), "0"))
+	serving, err := run.start(ctx, listeners.next(), address)
 	if err != nil {
 		return Result{}, err
 	}

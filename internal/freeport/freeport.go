@@ -1,0 +1,37 @@
+// Package freeport finds ports for servers that listen later, or again: while
+// nobody listens there, no connection must be made from that port, which would
+// be in the way of the next one who listens.
+package freeport
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Connections are made from the ports above, by default from 32768 on Linux and
+// from 49152 elsewhere.
+const lowest, highest = 20000, 31999
+
+// Listen listens on such a port.
+func Listen(host string) (*net.TCPListener, error) {
+	err := errors.New("no port is free")
+	for range 1000 {
+		var listener net.Listener
+		port := lowest + rand.IntN(highest-lowest+1)
+		if listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			return listener.(*net.TCPListener), nil
+		}
+	}
+	return nil, err
+}
+
+// Address returns an address on which nobody listens at this moment.
+func Address(host string) (string, error) {
+	listener, err := Listen(host)
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
