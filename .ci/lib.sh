@@ -150,7 +150,14 @@ debian_packages() {
   installed nginx nginx-light
   installed haproxy haproxy
   installed apache2 apache2
+  installed caddy caddy
+  installed varnishd varnish
+  installed squid squid
+  installed traffic_server trafficserver
+  installed lighttpd lighttpd
   installed h2load nghttp2-client
+  installed wrk wrk
+  installed ab apache2-utils
   installed curl curl
   installed node nodejs
   installed gcc gcc

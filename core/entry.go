@@ -71,7 +71,7 @@ func (n *Entry) begin(r *http.Request, servers bool) (*http.Request, *Exchange) 
 		conn.set(bitEntered)
 	}
 	if retired(bits) {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to end a request without an answer
 	}
 	if r.ProtoMajor == 2 {
 		return conn.beginStream(r, atTheEntry, stateUntouched)

@@ -45,7 +45,7 @@ func (r *record) closeWithRequestTimeout() {
 	}
 	r.gone.Or(isClosing)
 	go func() {
-		own.TCPConn.SetWriteDeadline(time.Now().Add(answerTimeout))
+		_ = own.TCPConn.SetWriteDeadline(time.Now().Add(answerTimeout))
 		if _, err := io.WriteString(r.Conn(), requestTimeout(time.Now())); err != nil {
 			own.bits.And(^uint32(connAnswered)) // it was not, and nothing is to linger for
 		} else if r.Conn() != net.Conn(own) {

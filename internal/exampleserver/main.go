@@ -25,7 +25,10 @@ func main() {
 	if err != nil {
 		exit(2, err)
 	}
-	srv := &http.Server{Handler: route(ctl), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: route(ctl), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true) // for proxies that speak it
 	_, err = stdlib.Serve(context.Background(), srv, ctl, settings.listen()...)
 	// What the tests count beside what the clients had answered.
 	fmt.Printf("%d requests since the start\n", ctl.Stats().Exchanges)

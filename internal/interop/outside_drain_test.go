@@ -76,9 +76,9 @@ func TestClosesOutsideADrain(t *testing.T) {
 	}
 }
 
-// A proxy is a client like any other.
+// A proxy is a client like any other. These keep connections to both replicas.
 func TestClosesOutsideADrainBehindAProxy(t *testing.T) {
-	for _, proxy := range proxies {
+	for _, proxy := range commonProxies {
 		for _, rule := range rules {
 			t.Run(proxy.name+"/"+rule.name, func(t *testing.T) {
 				t.Parallel()

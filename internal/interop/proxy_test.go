@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,10 @@ type proxy struct {
 	// prevent: there the processes of a replica share a listening socket, as with
 	// app.socket.
 	healthChecks bool
+	// http2 says that it speaks HTTP/2 with the replicas. None of these proxies keeps
+	// to RFC 9113 §6.8 for all of its requests: what they had not sent when GOAWAY
+	// came fails.
+	http2 bool
 	// shutdownLoses says that plain Shutdown is certain to lose requests here.
 	shutdownLoses bool
 	// drain are the replicas' flags.
@@ -25,11 +30,33 @@ type proxy struct {
 	start func(t *testing.T, front, one, two string)
 }
 
-var proxies = []proxy{
-	{"nginx", false, true, serviceFlags, startNginx},
-	{"HAProxy", true, true, lameDuckFlags, startHAProxy},
-	{"Apache httpd", false, false, serviceFlags, startHTTPD},
+// proxies has those that most programs are behind, and all of them at full size.
+func proxies() []proxy {
+	if os.Getenv("POLITECLOSE_FULL") == "" {
+		return commonProxies
+	}
+	return slices.Concat(commonProxies, moreProxies)
 }
+
+var (
+	commonProxies = []proxy{
+		{name: "nginx", shutdownLoses: true, drain: serviceFlags, start: startNginx},
+		{name: "HAProxy", healthChecks: true, shutdownLoses: true, drain: lameDuckFlags, start: startHAProxy},
+		{name: "Apache httpd", drain: serviceFlags, start: startHTTPD},
+		{name: "Caddy", drain: serviceFlags, start: startCaddy("")},
+		{name: "Varnish", drain: serviceFlags, start: startVarnish},
+		{name: "ReverseProxy", drain: serviceFlags, start: startReverseProxy(false)},
+	}
+	moreProxies = []proxy{
+		{name: "ReverseProxy over HTTP/2", http2: true, drain: serviceFlags, start: startReverseProxy(true)},
+		{name: "Caddy over HTTP/2", http2: true, drain: serviceFlags, start: startCaddy("h2c://")},
+		{name: "HAProxy over HTTP/2", healthChecks: true, http2: true, drain: lameDuckFlags, start: startHAProxyHTTP2},
+		{name: "Apache httpd over HTTP/2", http2: true, drain: serviceFlags, start: startHTTPDHTTP2},
+		{name: "Squid", drain: serviceFlags, start: startSquid},
+		{name: "Traffic Server", drain: serviceFlags, start: startTrafficServer},
+		{name: "lighttpd", drain: serviceFlags, start: startLighttpd},
+	}
+)
 
 // lameDuckFlags go with the shorter interval of the health checks.
 func lameDuckFlags(*testing.T) []string {
@@ -71,23 +98,39 @@ func startNginx(t *testing.T, front, one, two string) {
 }
 
 func startHAProxy(t *testing.T, front, one, two string) {
+	runHAProxy(t, front, "127.0.0.1:8080", front, "127.0.0.1:8081", one, "127.0.0.1:8082", two)
+}
+
+func startHAProxyHTTP2(t *testing.T, front, one, two string) {
+	runHAProxy(t, front, "127.0.0.1:8080", front, "127.0.0.1:8081", one+" proto h2", "127.0.0.1:8082", two+" proto h2")
+}
+
+func runHAProxy(t *testing.T, front string, replacements ...string) {
 	program := find(t, "haproxy", "/usr/sbin/haproxy")
-	config := fill(t, "haproxy.cfg",
-		"127.0.0.1:8080", front, "127.0.0.1:8081", one, "127.0.0.1:8082", two,
+	config := fill(t, "haproxy.cfg", append(replacements,
 		"inter 1s", "inter 100ms",
 		"retries 3", "retries 0",
-	)
+	)...)
 	startProxy(t, front, exec.Command(program, "-db", "-f", config))
 }
 
 func startHTTPD(t *testing.T, front, one, two string) {
+	runHTTPD(t, front, "127.0.0.1:8080", front, "127.0.0.1:8081", one, "127.0.0.1:8082", two)
+}
+
+func startHTTPDHTTP2(t *testing.T, front, one, two string) {
+	runHTTPD(t, front, "127.0.0.1:8080", front, "http://127.0.0.1:8081", "h2c://"+one, "http://127.0.0.1:8082", "h2c://"+two,
+		"LoadModule proxy_http_module          /usr/lib/apache2/modules/mod_proxy_http.so",
+		"LoadModule proxy_http2_module         /usr/lib/apache2/modules/mod_proxy_http2.so")
+}
+
+func runHTTPD(t *testing.T, front string, replacements ...string) {
 	program := find(t, "apache2", "/usr/sbin/apache2")
 	folder := t.TempDir()
-	config := fill(t, "httpd.conf",
-		"127.0.0.1:8080", front, "127.0.0.1:8081", one, "127.0.0.1:8082", two,
+	config := fill(t, "httpd.conf", append(replacements,
 		"/run/apache2", folder,
 		"/var/log/apache2/error.log", "/dev/stderr",
-	)
+	)...)
 	command := exec.Command(program, "-d", folder, "-f", config, "-DFOREGROUND")
 	// glibc loads this one when a thread ends. httpd's children, who are www-data
 	// where it was started by root, abort if they cannot read it, as on a machine

@@ -37,7 +37,10 @@ func replicaMain(arguments []string) (status int) {
 	mux.HandleFunc("POST /{$}", execute)
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	// What is cut short is counted by its client.
-	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
 	fmt.Println("listening on", listener.Addr())
 	if err := serveUntilShutdown(srv, listener, *certificate, *key); err != nil {
 		fmt.Fprintln(os.Stderr, err)
