@@ -81,7 +81,8 @@ func newScoped(k kind, c *Controller, r *http.Request, where place, known uint32
 	s.Exchange.kind, s.Exchange.rare, s.Exchange.context = k, &s.rare, r.Context()
 	s.place = where
 	s.look(c, r, known)
-	s.request = r.WithContext(s)
+	s.copied = *r.WithContext(s)
+	s.request = &s.copied
 	return s
 }
 

@@ -24,7 +24,7 @@ func everyRule() []core.Option {
 		core.OnAge(time.Hour),
 		core.OnRequestCount(1 << 30),
 		core.OnStatus(http.StatusRequestEntityTooLarge),
-		core.OnMatch("legacy", func(r *http.Request) bool { return r.ProtoMinor == 0 }), // its own time comes on top
+		core.OnMatch("legacy", func(r *http.Request) bool { return !r.ProtoAtLeast(1, 1) }), // its own time comes on top
 		core.OnLoad(core.Signal{Name: "fake", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 0, nil }}),
 		core.DrainWhen(func() bool { return false }),
 	}

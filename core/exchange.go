@@ -95,9 +95,11 @@ type requestLine struct{ method, host string }
 // scoped is an exchange that the context of its request knows: a stream, which
 // shares every value of its connection with other streams, or one whose
 // connection has no record. What a record would remember it remembers itself.
+// The request with that context is in it as well, which spares an allocation.
 type scoped struct {
 	Exchange
 	rare
+	copied   http.Request
 	protocol protocol
 	asked    atomic.Uint32 // CloseAfter's reasonIndex, without a record
 	leaving  atomic.Pointer[leaving.Channel]
