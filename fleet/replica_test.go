@@ -73,7 +73,10 @@ func (f *town) newReplica(t *testing.T, connections int, opts ...fleet.Option) *
 	t.Cleanup(asked.Close)
 	r.address = asked.Listener.Addr().String()
 	f.join(r.address)
-	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv := httptest.NewUnstartedServer(mux)
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetHTTP1(true)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
 	if err := stdlib.Track(srv.Config, ctl); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -298,6 +299,29 @@ func TestTheHandlerSaysAFewBytes(t *testing.T) {
 	a.ctl.Drain()
 	if body := conn.Get(fleet.Path).Body; !strings.Contains(body, `"draining":true`) {
 		t.Errorf("it says %q while it drains", body)
+	}
+}
+
+func TestTheConnectionOfAQuestionIsNotCounted(t *testing.T) {
+	var f town
+	for _, connections := range []int{0, 3} {
+		r := f.newReplica(t, connections)
+		for _, http2 := range []bool{false, true} {
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(!http2)
+			transport.Protocols.SetUnencryptedHTTP2(http2)
+			response, err := (&http.Client{Transport: transport}).Get("http://" + r.serves + fleet.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if want := fmt.Sprintf(`"connections":%d,`, connections); err != nil || !strings.Contains(string(body), want) {
+				t.Errorf("HTTP/2 %v: it says %q, %v, want %s", http2, body, err, want)
+			}
+			transport.CloseIdleConnections()
+			r.hold(connections) // waits for the end of that one
+		}
 	}
 }
 

@@ -140,14 +140,14 @@ func runHTTPD(t *testing.T, front string, replacements ...string) {
 }
 
 // startProxy returns once the proxy accepts connections.
-func startProxy(t *testing.T, front string, command *exec.Cmd) {
+func startProxy(t *testing.T, front string, command *exec.Cmd) *process {
 	t.Helper()
 	p := startProcess(t, command, nil)
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("tcp", front)
 		if err == nil {
 			conn.Close()
-			return
+			return p
 		}
 		if p.hasEnded() || time.Now().After(end) {
 			t.Fatalf("%v does not listen: %v\n%s", command.Args, err, p.said.tail())
