@@ -25,12 +25,12 @@ import (
 //
 // It begins where there are more above the share than chance puts there, twice
 // the square root of the share, so that a replica among equals closes nobody:
-// 63 above a share of 1,000. It ends where the share is reached. The excess is
-// spread over half a minute, evenly over the connections and not over the
-// responses; in that time nobody goes twice, since connections that came
-// meanwhile stay, and so do those younger than 1 s. Where the excess does not
-// become smaller by that, because connections come back as fast as they go,
-// nobody is closed for a minute, and the next time for twice as long.
+// 63 above a share of 1,000. It ends where the share has been reached for half a
+// minute. The excess is spread over half a minute, evenly over the connections
+// and not over the responses; in that time nobody goes twice, since connections
+// that came meanwhile stay, and so do those younger than 1 s. Where the excess
+// does not become smaller by that, because connections come back as fast as they
+// go, nobody is closed for a minute, and the next time for twice as long.
 //
 // An HTTP/2 connection is told without waiting for a response, and a stream
 // learns it from its [Leaving] channel. For them a timer runs once a second,

@@ -20,6 +20,9 @@ const (
 	// minYield keeps a round from taking nearly everybody for its turn
 	// where most clients have no request in half a minute.
 	minYield = 0.25
+	// spare is how many more have their turn than go, or a round for one
+	// connection would often find nobody: lots are drawn, not counted.
+	spare = 2
 	// tellingPlan is how many closes a round has to have for its yield to
 	// be more than chance.
 	tellingPlan = 10
@@ -59,13 +62,14 @@ type Excess struct {
 	made    atomic.Int64  // closes
 
 	// What Sample alone uses.
-	shedding bool
-	running  bool    // a round has begun
-	planned  float64 // closes in this round
-	part     float64 // of the connections whose turn it is in this round
-	madeAt   int64   // made when the round began
-	yield    float64 // how many of those whose turn it was had a request in time
-	verdict  verdict
+	shedding  bool
+	evenSince int64   // 0 = there is an excess
+	running   bool    // a round has begun
+	planned   float64 // closes in this round
+	part      float64 // of the connections whose turn it is in this round
+	madeAt    int64   // made when the round began
+	yield     float64 // how many of those whose turn it was had a request in time
+	verdict   verdict
 }
 
 // Init must be called before anything else.
@@ -113,13 +117,19 @@ func (x *Excess) Sample(now int64, open, share int) {
 	}
 	excess := float64(open - share)
 	switch {
-	case excess <= 0:
+	case excess > 0:
+		x.evenSince = 0
+	case x.evenSince == 0:
+		x.evenSince = now
+	}
+	switch {
+	case excess <= 0 && now-x.evenSince >= excessRound:
 		x.shedding = false
 	case !x.shedding && excess > scatter*math.Sqrt(float64(share)):
 		x.shedding = true
 		x.verdict.reset()
 	}
-	if !x.shedding {
+	if !x.shedding || excess <= 0 {
 		x.rest()
 		return
 	}
@@ -145,7 +155,7 @@ func (x *Excess) Sample(now int64, open, share int) {
 func (x *Excess) begin(now int64, planned float64, open int) {
 	x.running = true
 	x.planned = planned
-	x.part = planned / float64(open) / x.yield
+	x.part = (planned + spare) / float64(open) / x.yield
 	x.madeAt = x.made.Load()
 	x.turn.Store(0)
 	x.round.Add(1)
@@ -184,8 +194,10 @@ func (x *Excess) rest() {
 //
 // While clients arrive from elsewhere, in a rolling restart, an excess that is
 // held down does not become smaller either. So a pause begins with half a
-// minute in which it is watched: where it grows by half of what had been closed
-// in such a time, that had helped.
+// minute in which the connections are watched: once they have grown by half of
+// what had been closed in such a time, that had helped, and the pause is over.
+// The share does not count there: while a fleet changes, what a replica knows
+// of it is late, and by more than that.
 type verdict struct {
 	until    int64 // of a pause
 	watching bool  // it is the first half minute of it
@@ -205,17 +217,16 @@ func (v *verdict) reset() { *v = verdict{} }
 // reports whether there may be more.
 func (v *verdict) follow(now, made int64, open int, excess float64) bool {
 	switch closed := float64(made - v.made); {
+	case v.watching && float64(open-v.open) >= v.rate*float64(leastPause)/2:
+		v.watching, v.failures = false, 0
+		v.until = now
 	case now < v.until:
 		return false
-	case !v.judging:
 	case v.watching:
 		v.watching = false
-		if excess-v.excess < v.rate*float64(leastPause)/2 {
-			v.until = now + min(leastPause<<v.failures, mostPause)
-			v.failures = min(v.failures+1, mostFailures)
-		} else {
-			v.failures = 0
-		}
+		v.until = now + min(leastPause<<v.failures, mostPause)
+		v.failures = min(v.failures+1, mostFailures)
+	case !v.judging:
 	case closed < float64(v.open)/4:
 		return true
 	case excess > v.excess*(1-helpful):

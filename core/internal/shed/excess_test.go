@@ -106,6 +106,30 @@ func TestNaturalScatterIsNoExcess(t *testing.T) {
 	}
 }
 
+func TestAShareThatIsTooLargeForAWhileDoesNotEndIt(t *testing.T) {
+	for _, test := range []struct{ while, want time.Duration }{
+		{5 * time.Second, 250}, {29 * time.Second, 250}, {32 * time.Second, 0},
+	} {
+		c := newCrowd(t, 1250, 1000)
+		first := sum(c.run(27 * time.Second))
+		if left := 1250 - first; left <= 1000 || left > 1060 {
+			t.Fatalf("%d are left", left)
+		}
+		c.share = 1060
+		if got := sum(c.run(test.while)); got != 0 {
+			t.Errorf("%d closed below the share", got)
+		}
+		c.share = 1000
+		want := 250 - first
+		if test.want == 0 {
+			want = 0
+		}
+		if got := sum(c.run(3 * time.Minute)); got != want {
+			t.Errorf("after %v at a share of 1,060: %d closed at one of 1,000, want %d", test.while, got, want)
+		}
+	}
+}
+
 func TestAnUnknownShareClosesNobody(t *testing.T) {
 	c := newCrowd(t, 1250, 0)
 	if got := sum(c.run(time.Minute)); got != 0 {
@@ -190,6 +214,31 @@ func TestWhereOneInTenFindsAnotherReplicaItGoesOn(t *testing.T) {
 	closed := sum(c.run(30 * time.Minute))
 	if got := len(c.open); got > 1010 {
 		t.Errorf("%d are left after %d closes", got, closed)
+	}
+}
+
+// TestWhileClientsArriveItGoesOn has as many come from elsewhere as are closed,
+// as in a rolling restart, and a share that is not exact.
+func TestWhileClientsArriveItGoesOn(t *testing.T) {
+	for _, wrong := range []int{0, 120} {
+		c := newCrowd(t, 1200, 1000)
+		quiet, longest := 0, 0
+		for second := range 20 * 60 {
+			c.join(7)
+			c.share = 1000 + wrong*(second/30%2)
+			if sum(c.run(time.Second)) > 0 {
+				quiet = 0
+			} else {
+				quiet++
+			}
+			longest = max(longest, quiet)
+		}
+		if longest > 30 {
+			t.Errorf("with a share that is wrong by up to %d: nobody was closed for %d s", wrong, longest)
+		}
+		if open := len(c.open); open > 1500 {
+			t.Errorf("with a share that is wrong by up to %d: %d are open", wrong, open)
+		}
 	}
 }
 
