@@ -38,7 +38,7 @@ type scaleOut struct {
 
 func scaleOutOfThisRun() scaleOut {
 	if os.Getenv("POLITECLOSE_FULL") != "" {
-		return scaleOut{before: 6, after: 8, clients: 3000, think: 3 * time.Second, interval: 5 * time.Second, moved: 0.9, silence: time.Minute}
+		return scaleOut{before: 6, after: 8, clients: 3000, think: 3 * time.Second, interval: 2 * time.Second, moved: 0.9, silence: time.Minute}
 	}
 	// An excess is spread over half a minute, and a third of that is enough
 	// to see it begin.
@@ -157,6 +157,7 @@ func (f *runningFleet) startHAProxy(t *testing.T, front string, clients int) {
 defaults
     mode tcp
     timeout connect 5s
+    timeout check 10s
     timeout client 5m
     timeout server 5m
 listen replicas
