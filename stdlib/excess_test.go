@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/politeclose/politeclose/core"
@@ -14,9 +15,23 @@ import (
 // that the first of half a minute's closes come soon.
 const crowded = 40
 
+// newCrowded returns a Controller that does not know its share before there are so
+// many: a round that had begun with a few would leave the others alone.
 func newCrowded(t *testing.T) *core.Controller {
 	t.Helper()
-	return servertest.NewController(t, core.OnExcess(func() int { return 1 }))
+	var ctl atomic.Pointer[core.Controller]
+	made := servertest.NewController(t, core.OnExcess(func() int {
+		c := ctl.Load()
+		if c == nil {
+			return 0
+		}
+		if s := c.Stats(); s.Open+s.Hijacked < crowded {
+			return 0
+		}
+		return 1
+	}))
+	ctl.Store(made)
+	return made
 }
 
 func TestSilentHTTP2ConnectionsInExcessAreTold(t *testing.T) {
