@@ -4,15 +4,29 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/restart"
 )
+
+// TestMain serves in a child process of a test.
+func TestMain(m *testing.M) {
+	served, err := servesForParent(func(p protocol) []arrangement { return append(arrangements(p), computing()) })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if !served {
+		os.Exit(m.Run())
+	}
+}
 
 // tiny is enough to see that a number moves.
 var tiny = sizes{1, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
@@ -159,6 +173,48 @@ func TestWhatASlowArrangementCostsShows(t *testing.T) {
 	}
 }
 
+// computing takes a processor time that is known.
+func computing() arrangement {
+	return arrangement{"computing", netHTTP.alone(), func(application http.HandlerFunc, _ bool) (stack, error) {
+		return stack{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for before, _ := processorTime(); ; {
+				if now, err := processorTime(); err != nil || now-before >= computed {
+					break
+				}
+			}
+			application(w, r)
+		})}, nil
+	}}
+}
+
+const computed = 2 * time.Millisecond
+
+func TestTheProcessorTimeIsTheServers(t *testing.T) {
+	if _, err := processorTime(); err != nil {
+		t.Skip(err)
+	}
+	for _, p := range []protocol{http1, http2} {
+		rates, times, err := measureProcessorTime(t.Context(), p, computing(), bare(netHTTP), tiny)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Requests that are under way at the same time share what the process uses.
+		least := float64(computed) / map[protocol]float64{http1: 1, http2: streams}[p]
+		for i, used := range times.perRequest {
+			if used < least {
+				t.Errorf("%s: requests that compute for %v are measured as %.0f ns each", p, computed, used)
+			}
+			if rates.rate[i] <= 0 || times.basePerRequest[i] <= 0 {
+				t.Errorf("%s: %.0f requests/s, %.0f ns alone", p, rates.rate[i], times.basePerRequest[i])
+			}
+		}
+	}
+	wrong := arrangement{name: "none"}
+	if _, _, err := measureProcessorTime(t.Context(), http1, wrong, bare(netHTTP), tiny); err == nil {
+		t.Error("what the server's process does not know is measured")
+	}
+}
+
 func TestWhatIsNotMeantToBeMeasuredIsAnError(t *testing.T) {
 	ending := eagerHeader()
 	build := ending.build
@@ -247,6 +303,9 @@ func TestTheLowerBoundIsAnOrderStatistic(t *testing.T) {
 		}
 		if got := lowerBound(values); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 			t.Errorf("of 1 to %d the lower bound is %v, want %v", n, got, want)
+		}
+		if got, want := upperBound(values), float64(n+1)-want; got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+			t.Errorf("of 1 to %d the upper bound is %v, want %v", n, got, want)
 		}
 		if got := median(values); got != float64(n/2+1) {
 			t.Errorf("of 1 to %d the median is %v, want %d", n, got, n/2+1)

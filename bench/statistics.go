@@ -29,3 +29,12 @@ func lowerBound(values []float64) float64 {
 	}
 	return sorted[below]
 }
+
+// upperBound is the same from above.
+func upperBound(values []float64) float64 {
+	negated := make([]float64, len(values))
+	for i, v := range values {
+		negated[i] = -v
+	}
+	return -lowerBound(negated)
+}

@@ -120,28 +120,43 @@ func measureThroughput(ctx context.Context, p protocol, a, base arrangement, siz
 		sides = append(sides, side)
 	}
 	for triple := range size.triples {
-		for _, side := range sides {
-			if err := side.connect(); err != nil {
-				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
-			}
+		if err := takeTurns(ctx, p, triple, sides, size); err != nil {
+			return throughput{}, fmt.Errorf("%s: %w", a.name, err)
 		}
-		for slice := range int(max(size.sideTime/p.sliceTime(), 1)) * len(sides) {
-			if ctx.Err() != nil {
-				return throughput{}, context.Cause(ctx)
-			}
-			// Each round of slices begins with another side.
-			if err := sides[(slice+slice/len(sides)+triple)%len(sides)].run(p.sliceTime()); err != nil {
-				return throughput{}, fmt.Errorf("%s: %w", a.name, err)
-			}
-		}
-		first, measured, second := sides[0].rate(), sides[1].rate(), sides[2].rate()
-		alone := (first + second) / 2
-		result.rate = append(result.rate, measured)
-		result.baseRate = append(result.baseRate, alone)
-		result.ratio = append(result.ratio, measured/alone)
-		result.aa = append(result.aa, second/first)
+		result.add(sides[0].rate(), sides[1].rate(), sides[2].rate())
 	}
 	return result, nil
+}
+
+// takeTurns is one triple: sides send in turns, over new connections.
+func takeTurns[T interface {
+	connect() error
+	run(time.Duration) error
+}](ctx context.Context, p protocol, triple int, sides []T, size sizes) error {
+	for _, side := range sides {
+		if err := side.connect(); err != nil {
+			return err
+		}
+	}
+	for slice := range int(max(size.sideTime/p.sliceTime(), 1)) * len(sides) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// Each round of slices begins with another side.
+		if err := sides[(slice+slice/len(sides)+triple)%len(sides)].run(p.sliceTime()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds a triple.
+func (t *throughput) add(first, measured, second float64) {
+	alone := (first + second) / 2
+	t.rate = append(t.rate, measured)
+	t.baseRate = append(t.baseRate, alone)
+	t.ratio = append(t.ratio, measured/alone)
+	t.aa = append(t.aa, second/first)
 }
 
 func throughputSection(ctx context.Context, size sizes) (string, error) {
