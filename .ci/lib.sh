@@ -93,6 +93,21 @@ in_folder() {
   "$@"
 }
 
+# with_frameworks MODULE@VERSION...: the adapters' tests with these versions, in the place of the oldest ones that go.mod
+# names. They are in a copy of go.mod, so that the tree stays as it is.
+with_frameworks() {
+  (($# > 0))
+  cp go.mod "$scratch/frameworks.mod"
+  cp go.sum "$scratch/frameworks.sum"
+  go get -modfile "$scratch/frameworks.mod" "$@"
+  go test -modfile "$scratch/frameworks.mod" -count=1 ./chiadapter ./ginadapter ./echoadapter ./internal/conformance
+}
+
+# required FORMAT: a line for each module that the module in the current folder requires directly, others' alone.
+required() {
+  go list -m -f "{{if not (or .Main .Indirect .Replace)}}$1{{end}}" all
+}
+
 # tool MODULE@VERSION: installs a Go program once per version and prints where it is. Built with the newest release,
 # because a linter reads the export data of every release up to its own.
 tool() {

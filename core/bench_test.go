@@ -1,17 +1,13 @@
 package core_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
-
-	"github.com/felixge/httpsnoop"
 
 	"github.com/politeclose/politeclose/core"
 )
@@ -31,8 +27,8 @@ func everyRule() []core.Option {
 }
 
 // BenchmarkExchange measures one exchange that keeps its connection, inside a
-// handler of a real tracked server, so that net/http's own writer is below. The
-// same hooks by httpsnoop.Wrap are the yardstick.
+// handler of a real tracked server, so that net/http's own writer is below. bench
+// has the comparison with httpsnoop.
 func BenchmarkExchange(b *testing.B) {
 	handler := func(w http.ResponseWriter, r *http.Request) {}
 	b.Run("bare handler", func(b *testing.B) {
@@ -70,9 +66,6 @@ func BenchmarkExchange(b *testing.B) {
 			})
 		}
 	}
-	b.Run("httpsnoop with the same hooks", func(b *testing.B) {
-		inHandler(b, nil, func(w http.ResponseWriter, r *http.Request) { handler(snoop(w), r) })
-	})
 }
 
 func mustNew(b *testing.B, opts []core.Option) *core.Controller {
@@ -82,34 +75,6 @@ func mustNew(b *testing.B, opts []core.Option) *core.Controller {
 		b.Fatal(err)
 	}
 	return ctl
-}
-
-func snoop(w http.ResponseWriter) http.ResponseWriter {
-	committed := false
-	commit := func() { committed = true }
-	return httpsnoop.Wrap(w, httpsnoop.Hooks{
-		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
-			return func(status int) { commit(); next(status) }
-		},
-		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
-			return func(p []byte) (int, error) { commit(); return next(p) }
-		},
-		WriteString: func(next httpsnoop.WriteStringFunc) httpsnoop.WriteStringFunc {
-			return func(s string) (int, error) { commit(); return next(s) }
-		},
-		ReadFrom: func(next httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
-			return func(src io.Reader) (int64, error) { commit(); return next(src) }
-		},
-		Flush: func(next httpsnoop.FlushFunc) httpsnoop.FlushFunc {
-			return func() { commit(); next() }
-		},
-		FlushError: func(next httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
-			return func() error { commit(); return next() }
-		},
-		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {
-			return func() (net.Conn, *bufio.ReadWriter, error) { committed = committed || true; return next() }
-		},
-	})
 }
 
 type protocol string

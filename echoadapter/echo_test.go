@@ -105,7 +105,6 @@ func TestTheDeprecatedTimeoutAboveDoesNotAnswerPastTheEntry(t *testing.T) {
 			ctl := servertest.NewController(t)
 			ctl.Drain()
 			e := newEngine()
-			//nolint:staticcheck // the deprecated one is the subject
 			e.Use(middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: conformance.HurryTimeout * 10}))
 			e.Use(echoadapter.Middleware(ctl))
 			e.GET("/", empty)

@@ -31,8 +31,7 @@ func everyRule() []core.Option {
 }
 
 // BenchmarkMiddleware measures an exchange that keeps its connection within a
-// handler of a tracked server, where net/http's own writer is below. Package core
-// has the comparison with httpsnoop.
+// handler of a tracked server, where net/http's own writer is below.
 func BenchmarkMiddleware(b *testing.B) {
 	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for _, protocol := range []struct {

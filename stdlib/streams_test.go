@@ -1,20 +1,20 @@
 package stdlib_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	coder "github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -26,9 +26,8 @@ import (
 func streams(leaving func(context.Context) <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	for path, handler := range map[string]func(http.ResponseWriter, *http.Request, <-chan struct{}){
-		"/events":  sendEvents,
-		"/coder":   serveCoder,
-		"/gorilla": serveGorilla,
+		"/events":     sendEvents,
+		takenOverPath: serveTakenOver,
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			handler(w, r, leaving(r.Context()))
@@ -37,7 +36,10 @@ func streams(leaving func(context.Context) <-chan struct{}) http.Handler {
 	return mux
 }
 
-const deafPath = "/deaf"
+const (
+	takenOverPath = "/taken-over"
+	deafPath      = "/deaf"
+)
 
 // listeningAndDeaf has below deafPath the handlers that never leave by themselves.
 func listeningAndDeaf() http.Handler {
@@ -58,52 +60,26 @@ func sendEvents(w http.ResponseWriter, r *http.Request, leaving <-chan struct{})
 	}
 }
 
-func serveCoder(w http.ResponseWriter, r *http.Request, leaving <-chan struct{}) {
-	conn, err := coder.Accept(w, r, nil)
+// serveTakenOver echoes lines on a connection that it has taken over, as a
+// WebSocket's handler does.
+func serveTakenOver(w http.ResponseWriter, _ *http.Request, leaving <-chan struct{}) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // Accept has answered
-	}
-	defer conn.CloseNow()
-	sayGoodbye(leaving, func() { conn.Close(coder.StatusServiceRestart, "") }, func() {
-		for {
-			kind, message, err := conn.Read(r.Context())
-			if err != nil || conn.Write(r.Context(), kind, message) != nil {
-				return
-			}
-		}
-	})
-}
-
-func serveGorilla(w http.ResponseWriter, r *http.Request, leaving <-chan struct{}) {
-	conn, err := new(gorilla.Upgrader).Upgrade(w, r, nil)
-	if err != nil {
-		return // Upgrade has answered
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return
 	}
 	defer conn.Close()
-	goodbye := gorilla.FormatCloseMessage(gorilla.CloseServiceRestart, "")
-	sayGoodbye(leaving, func() { conn.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(far)) }, func() {
-		for {
-			kind, message, err := conn.ReadMessage()
-			if err != nil || conn.WriteMessage(kind, message) != nil {
-				return
-			}
-		}
-	})
-}
-
-// sayGoodbye runs echo until the client has left, and goodbye once the server has
-// to.
-func sayGoodbye(leaving <-chan struct{}, goodbye, echo func()) {
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	done := make(chan struct{})
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		select {
 		case <-leaving:
-			goodbye()
+			io.WriteString(conn, "goodbye\n")
 		case <-done:
 		}
 	})
-	echo()
+	io.Copy(conn, buffered) // until the client has left
 	close(done)
 	telling.Wait()
 }
@@ -116,7 +92,7 @@ var errNotTold = errors.New("the stream ended without a goodbye")
 type follow func(ctx context.Context, client *http.Client, base string, begun func()) error
 
 func allKinds() map[string]follow {
-	return map[string]follow{"server-sent events": followEvents, "coder-websocket": followCoder, "gorilla-websocket": followGorilla}
+	return map[string]follow{"server-sent events": followEvents, "a connection taken over": followTakenOver}
 }
 
 func followEvents(ctx context.Context, client *http.Client, base string, begun func()) error {
@@ -141,45 +117,33 @@ func followEvents(ctx context.Context, client *http.Client, base string, begun f
 	return err
 }
 
-func followCoder(ctx context.Context, _ *http.Client, base string, begun func()) error {
-	conn, _, err := coder.Dial(ctx, "ws://"+base+"/coder", nil)
-	if err != nil {
-		return err
-	}
-	defer conn.CloseNow()
-	if err := conn.Write(ctx, coder.MessageText, []byte("hello")); err != nil {
-		return err
-	}
-	if _, message, err := conn.Read(ctx); err != nil || string(message) != "hello" {
-		return fmt.Errorf("instead of an echo: %q, %w", message, err)
-	}
-	begun()
-	_, _, err = conn.Read(ctx)
-	if coder.CloseStatus(err) == coder.StatusServiceRestart {
-		return nil
-	}
-	return errors.Join(errNotTold, err)
-}
-
-func followGorilla(ctx context.Context, _ *http.Client, base string, begun func()) error {
-	conn, _, err := gorilla.DefaultDialer.DialContext(ctx, "ws://"+base+"/gorilla", nil)
+func followTakenOver(ctx context.Context, _ *http.Client, base string, begun func()) error {
+	address, below, _ := strings.Cut(base, "/")
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := conn.WriteMessage(gorilla.TextMessage, []byte("hello")); err != nil {
+	path := takenOverPath
+	if below != "" {
+		path = "/" + below + path
+	}
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello\n", path, address)
+	in := bufio.NewReader(conn)
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
 		return err
 	}
-	if _, message, err := conn.ReadMessage(); err != nil || string(message) != "hello" {
-		return fmt.Errorf("instead of an echo: %q, %w", message, err)
+	if line, err := in.ReadString('\n'); err != nil || line != "hello\n" || response.Close {
+		return fmt.Errorf("instead of an echo: %q, %w, header %v", line, err, response.Header)
 	}
 	begun()
-	_, _, err = conn.ReadMessage()
-	if gorilla.IsCloseError(err, gorilla.CloseServiceRestart) {
-		return nil
+	rest, err := in.ReadString('\n')
+	if rest != "goodbye\n" {
+		return errors.Join(errNotTold, err)
 	}
-	return errors.Join(errNotTold, err)
+	return nil
 }
 
 // crowd is many streams on one server.
@@ -252,8 +216,7 @@ func TestEveryStreamIsToldAndHasGoneBeforeTheTimeout(t *testing.T) {
 		s := serve(t, servertest.NewController(t), streams(core.Leaving), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 		c := &crowd{t: t}
 		c.gather(each, s.Address, followEvents)
-		c.gather(each/2, s.Address, followCoder)
-		c.gather(each/2, s.Address, followGorilla)
+		c.gather(each, s.Address, followTakenOver)
 		s.ExpectStats("all are known", func(s core.Stats) bool { return s.Hijacked == each && s.Active == each && s.InFlight == 0 })
 		s.Drain()
 		report := s.MustEnd()

@@ -35,7 +35,7 @@ func serve(addr string) error {
 	e := echo.New()
 	e.Pre(middleware.RemoveTrailingSlash())
 	e.Use(echoadapter.Middleware(ctl)) // for the pattern in echo's syntax
-	e.Use(middleware.RequestID(), middleware.RequestLogger(), middleware.Recover(), middleware.Gzip())
+	e.Use(middleware.RequestID(), middleware.Logger(), middleware.Recover(), middleware.Gzip())
 	e.Use(middleware.ContextTimeout(20 * time.Second))
 	e.GET("/", hello)
 	e.GET("/accounts/:id/keys", keys)

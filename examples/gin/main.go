@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gin-contrib/gzip"
 	"github.com/gin-gonic/gin"
 
 	"github.com/politeclose/politeclose/core"
@@ -35,7 +34,7 @@ func serve(addr string) error {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.Use(ginadapter.Middleware(ctl)) // for the pattern in gin's syntax
-	r.Use(gin.Logger(), gin.Recovery(), gzip.Gzip(gzip.DefaultCompression))
+	r.Use(gin.Logger(), gin.Recovery())
 	r.GET("/", hello)
 	r.GET("/accounts/:id/keys", keys)
 	r.POST("/login", ginadapter.Sensitive(ctl), login)

@@ -2,7 +2,7 @@
 // and WebSockets, with politeclose and with plain Shutdown, and counts the
 // messages that are lost or doubled.
 //
-//	go run ./examples/streams
+//	cd examples/streams && go run .
 //
 // The handlers are in app.go. The clients are Go's and, where it is installed, the
 // ones that Node has built in.
