@@ -53,12 +53,12 @@ func TestNewReplicasBehindHAProxyGetTheirShareAndNoRequestIsLost(t *testing.T) {
 	run := scaleOutOfThisRun()
 	f := &runningFleet{book: newBook()}
 	for range run.after {
-		f.addresses = append(f.addresses, freeAddress(t))
+		f.addresses = append(f.addresses, servertest.FreeAddress(t))
 	}
 	for i := range run.before {
 		f.start(t, i, run.interval)
 	}
-	front := freeAddress(t)
+	front := servertest.FreeAddress(t)
 	f.startHAProxy(t, front, run.clients)
 	stop := startFleetClients(t, traffic{url: "http://" + front + "/", workers: run.clients, think: run.think, answer: answer}, f.book)
 	f.eventually(t, "every client has its connection", func() bool { return f.connections(0) >= run.clients })
