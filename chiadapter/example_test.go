@@ -38,6 +38,27 @@ func Example() {
 	// Output: forced: 0 error: <nil>
 }
 
+// The rule is in the router's own syntax, which the middleware understands.
+func ExampleMiddleware() {
+	ctl, _ := core.New(core.OnRoutes("/accounts/{id}/keys"))
+	r := chi.NewRouter()
+	r.Use(chiadapter.Middleware(ctl))
+	r.Get("/accounts/{id}/keys", keys)
+	r.Post("/login", login)
+
+	srv := httptest.NewUnstartedServer(r)
+	stdlib.Track(srv.Config, ctl)
+	srv.Start()
+	defer srv.Close()
+	response, _ := srv.Client().Get(srv.URL + "/accounts/7/keys")
+	fmt.Println("the connection ends after the keys:", response.Close)
+	response, _ = srv.Client().Post(srv.URL+"/login", "", nil)
+	fmt.Println("the connection ends after the login:", response.Close)
+	// Output:
+	// the connection ends after the keys: true
+	// the connection ends after the login: false
+}
+
 func ExampleSensitive() {
 	ctl, _ := core.New()
 	r := chi.NewRouter()

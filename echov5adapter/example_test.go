@@ -38,6 +38,27 @@ func Example() {
 	// Output: forced: 0 error: <nil>
 }
 
+// The rule is in the router's own syntax, which the middleware understands.
+func ExampleMiddleware() {
+	ctl, _ := core.New(core.OnRoutes("/accounts/:id/keys"))
+	e := echo.New()
+	e.Use(echov5adapter.Middleware(ctl))
+	e.GET("/accounts/:id/keys", keys)
+	e.POST("/login", login)
+
+	srv := httptest.NewUnstartedServer(e)
+	stdlib.Track(srv.Config, ctl)
+	srv.Start()
+	defer srv.Close()
+	response, _ := srv.Client().Get(srv.URL + "/accounts/7/keys")
+	fmt.Println("the connection ends after the keys:", response.Close)
+	response, _ = srv.Client().Post(srv.URL+"/login", "", nil)
+	fmt.Println("the connection ends after the login:", response.Close)
+	// Output:
+	// the connection ends after the keys: true
+	// the connection ends after the login: false
+}
+
 func ExampleSensitive() {
 	ctl, _ := core.New()
 	e := echo.New()
