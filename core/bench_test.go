@@ -39,6 +39,7 @@ func BenchmarkExchange(b *testing.B) {
 		opts []core.Option
 	}{
 		{"drain and routes", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/")}},
+		{"drain, routes and excess", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/"), core.OnExcess(func() int { return 1 << 20 })}},
 		{"every rule", everyRule()},
 	} {
 		for _, over := range []protocol{http1, http2} {

@@ -91,17 +91,20 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 	bare, again := serveBare(b, servertest.Cleartext, app), serveBare(b, servertest.Cleartext, app)
 	routes, every := withRules(someRoutes()), withRules(everyRule()...)
+	excess := withRules(someRoutes(), core.OnExcess(func() int { return 1 << 20 }))
 	for b.Loop() {
-		var withRoutes, withEvery, noise []float64
+		var withRoutes, withEvery, withExcess, noise []float64
 		for range rounds {
-			rates := takeTurns(b, turns, requests, bare, routes, every, again)
-			without := (rates[0] + rates[3]) / 2
+			rates := takeTurns(b, turns, requests, bare, routes, every, excess, again)
+			without := (rates[0] + rates[4]) / 2
 			withRoutes = append(withRoutes, rates[1]/without)
 			withEvery = append(withEvery, rates[2]/without)
-			noise = append(noise, rates[3]/rates[0])
+			withExcess = append(withExcess, rates[3]/rates[1])
+			noise = append(noise, rates[4]/rates[0])
 		}
 		reportRatios(b, "routes/without", withRoutes)
 		reportRatios(b, "every-rule/without", withEvery)
+		reportRatios(b, "excess/routes", withExcess)
 		reportRatios(b, "without/without", noise)
 	}
 	b.ReportMetric(0, "ns/op") // its length says nothing

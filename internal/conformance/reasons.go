@@ -136,7 +136,13 @@ func (f Framework) testReasons(t *testing.T) {
 			}
 		})
 	}
-	t.Run("load", f.testLoad)
+	t.Run("load", func(t *testing.T) {
+		full := core.Signal{Name: "full", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 2, nil }}
+		f.testShare(t, core.OnLoad(full), core.ReasonLoad)
+	})
+	t.Run("excess", func(t *testing.T) {
+		f.testShare(t, core.OnExcess(func() int { return 1 }), core.ReasonExcess)
+	})
 }
 
 // to is the request of a line such as "GET /path".
@@ -229,11 +235,11 @@ func mustKeep(t *testing.T, c client, a answer) {
 	}
 }
 
-// testLoad has no fixed moment: a young connection stays, and some always do.
-func (f Framework) testLoad(t *testing.T) {
-	const connections = 8
-	full := core.Signal{Name: "full", Soft: 1, Hard: 2, Read: func(core.Snapshot) (float64, error) { return 2, nil }}
-	ctl := servertest.NewController(t, core.OnLoad(full))
+// testShare is for a rule that ends a share of the connections. It has no fixed
+// moment: a young connection stays, and some always do.
+func (f Framework) testShare(t *testing.T, rule core.Option, reason core.Reason) {
+	const connections = 40
+	ctl := servertest.NewController(t, rule, core.Exempt("/login"))
 	server := serve(t, f.New(t, App{Controller: ctl, Placement: Outermost, Routes: f.reasonRoutes()}), ctl)
 	p := protocols[slices.IndexFunc(protocols, func(p protocol) bool { return p.name == "HTTP/1.1" })]
 
@@ -243,13 +249,15 @@ func (f Framework) testLoad(t *testing.T) {
 		defer c.close()
 		clients = append(clients, c)
 	}
+	clienttest.Eventually(t, "all connections are open", func() bool { return ctl.Stats().Open == connections })
 	for deadline := time.Now().Add(clienttest.Patience); time.Now().Before(deadline); {
 		for _, c := range clients {
+			mustKeep(t, c, c.do(to("GET /login")))
 			a := c.do(to("GET /plain"))
 			if slices.Contains(a.connection, "close") {
 				mustClose(t, p, c, a)
-				if n := ctl.Stats().Closes[core.ReasonLoad]; n != 1 {
-					t.Errorf("%d closes were counted for load", n)
+				if n := ctl.Stats().Closes[reason]; n != 1 {
+					t.Errorf("%d closes were counted for %s", n, reason)
 				}
 				return
 			}
@@ -257,5 +265,5 @@ func (f Framework) testLoad(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("no connection was closed for load within %v", clienttest.Patience)
+	t.Errorf("no connection was closed for %s within %v", reason, clienttest.Patience)
 }
