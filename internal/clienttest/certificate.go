@@ -1,27 +1,17 @@
 package clienttest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"sync"
-	"time"
+
+	"github.com/politeclose/politeclose/internal/certificate"
 )
 
-// Certificate returns a self-signed certificate for a server under test. Its key
-// is on a curve, because RSA's signatures are slow.
+// Certificate returns the certificate of all servers under test.
 var Certificate = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	made, err := certificate.SelfSigned()
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return made
 })

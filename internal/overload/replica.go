@@ -3,6 +3,7 @@ package overload
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,7 +14,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core"
-	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/certificate"
 	"github.com/politeclose/politeclose/stdlib"
 )
 
@@ -42,7 +43,11 @@ func startReplica(cfg Config, number int, work func()) (*replica, error) {
 	srv := &http.Server{Handler: stdlib.Middleware(ctl)(r.handler(cfg, number, work))}
 	options := []stdlib.ServeOption{stdlib.On(l), stdlib.DrainTimeout(time.Second), stdlib.IdleGrace(0)}
 	if cfg.TLS {
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}, NextProtos: []string{"http/1.1"}}
+		made, err := certificate.SelfSigned()
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{made}, NextProtos: []string{"http/1.1"}}
 		options = append(options, stdlib.TLS("", ""))
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,46 +1,23 @@
 package restart
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
-	"math/big"
-	"net"
-	"time"
+
+	"github.com/politeclose/politeclose/internal/certificate"
 )
 
-// selfSigned makes a certificate for the loopback address, in memory.
+// selfSigned configures servers and clients with a certificate of their own.
 func selfSigned() (server, client *tls.Config, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	made, err := certificate.SelfSigned()
 	if err != nil {
-		return nil, nil, fmt.Errorf("restart: certificate key: %w", err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("restart: certificate: %w", err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, nil, fmt.Errorf("restart: certificate: %w", err)
+		return nil, nil, err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
+	roots.AddCert(made.Leaf)
 	// The cheapest key exchange: the clients share this machine with the servers,
 	// and their handshakes must not become what is measured.
 	cheapest := []tls.CurveID{tls.CurveP256}
-	server = &tls.Config{
-		Certificates:     []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}},
-		CurvePreferences: cheapest,
-	}
+	server = &tls.Config{Certificates: []tls.Certificate{made}, CurvePreferences: cheapest}
 	return server, &tls.Config{RootCAs: roots, CurvePreferences: cheapest}, nil
 }
