@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -93,6 +94,15 @@ func startProgram(t *testing.T, to traffic, b *book, program ...string) (stop fu
 		}
 		p.expectEnd()
 	}
+}
+
+// http2Clients are those of docs/clients.md.
+var http2Clients = []client{
+	{"Go net/http", startGo},
+	{"Node http2", startNode("http2")},
+	{"Node undici allowH2", startNode("undici-h2")},
+	{"Python httpx http2", startPython("httpx-h2")},
+	{"Java HttpClient", startJava("HttpClient-h2")},
 }
 
 // startScript runs a script of testdata with the first of these interpreters that
@@ -186,7 +196,10 @@ var requestBody = bytes.Repeat([]byte("politeclose "), 20)
 
 func startGo(t *testing.T, to traffic, b *book) (stop func()) {
 	return startWorkers(t, to, func() (work func(string), end func()) {
-		transport := &http.Transport{DisableCompression: true}
+		transport := &http.Transport{
+			DisableCompression: true, ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // nothing but loopback is dialled
+		}
 		return func(id string) { b.client(id, post(transport, to, id)) }, transport.CloseIdleConnections
 	})
 }
@@ -251,7 +264,7 @@ func startCurl(t *testing.T, to traffic, b *book) (stop func()) {
 
 func curl(t *testing.T, program string, to traffic, batch string, urls int, b *book) {
 	var config strings.Builder
-	fmt.Fprintf(&config, "rate = %d/s\n", time.Second/to.think)
+	fmt.Fprintf(&config, "rate = %d/h\n", time.Hour/to.think)
 	for n := range urls {
 		id := fmt.Sprintf("%s-%d", batch, n+1)
 		fmt.Fprintf(&config, "url = %q\nheader = \"%s: %s\"\ndata = %q\noutput = /dev/null\nmax-time = %d\nsilent\n",
