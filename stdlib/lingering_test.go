@@ -14,11 +14,15 @@ func TestOnlySoManyClosesLingerAndTheOldestGoesFirst(t *testing.T) {
 	const most = 1024
 	ctl := servertest.NewController(t, core.OnRoutes("/login"))
 	s := serve(t, ctl, servertest.Hello)
+	// All at once: a close that nobody answers lingers for some seconds.
+	clients := make([]*clienttest.Conn, most)
+	for i := range clients {
+		clients[i] = clienttest.Dial(t, s.Address)
+	}
 	oldest := clienttest.Dial(t, s.Address)
 	oldest.ExpectClosed(get(t, oldest, "/login"))
-	for range most {
-		c := clienttest.Dial(t, s.Address)
-		get(t, c, "/login")
+	for _, c := range clients {
+		c.Send(clienttest.Request("GET", "/login"))
 	}
 	// The oldest one's socket has gone: what is sent there is reset.
 	oldest.ExpectGone()
