@@ -17,6 +17,7 @@ type settings struct {
 	traffic restart.Config // without a method
 	methods []restart.Method
 	json    bool
+	plot    string
 }
 
 const (
@@ -62,6 +63,7 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.OneOf(&method, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
 	flags.BoolFunc("http2", "speak HTTP/2: in cleartext, or with -tls over TLS", flagvalue.Bool(&s.traffic.HTTP2))
 	flags.BoolFunc("tls", "serve HTTPS", flagvalue.Bool(&s.traffic.TLS))
+	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with what each method loses, and when")
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
 	err := flags.Parse(args)

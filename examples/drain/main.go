@@ -3,6 +3,7 @@
 //
 //	go run ./examples/drain
 //	go run ./examples/drain -http2 -tls
+//	go run ./examples/drain -plot drain.svg
 //
 // Its exit status is 1 if politeclose lost a request or a run failed, 2 for a
 // flag that it does not accept.
@@ -70,7 +71,11 @@ func measure(ctx context.Context, settings settings, stdout, stderr io.Writer, p
 	if settings.json {
 		write = writeJSON
 	}
-	if err := write(stdout, settings.traffic, results); err != nil {
+	err := write(stdout, settings.traffic, results)
+	if err == nil && settings.plot != "" {
+		err = writePlot(settings.plot, settings.traffic, results)
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "drain: %v\n", err)
 		return 1
 	}

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/politeclose/politeclose/internal/restart"
 )
@@ -83,6 +87,34 @@ func TestTheTableHasARowPerMethod(t *testing.T) {
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("standard error %q, want none: it is not a terminal", &stderr)
+	}
+}
+
+func TestThePlotShowsWhatWasLostAndWhen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "drain.svg")
+	lossy := restart.Result{
+		Method: "lossy", Restarts: 2, Lost: 3, Drains: []time.Duration{4 * time.Millisecond, 5 * time.Millisecond},
+		LostAfter: []time.Duration{time.Millisecond, time.Millisecond, 29 * time.Millisecond},
+	}
+	quiet := restart.Result{Method: "quiet", Restarts: 1, Drains: []time.Duration{2 * time.Millisecond}}
+	if err := writePlot(file, restart.Config{Clients: 8}, []restart.Result{lossy, quiet}); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xml.Unmarshal(svg, new(struct{})); err != nil {
+		t.Errorf("it is no XML: %v", err)
+	}
+	// A square of the legend, and a bar for each of two moments.
+	if bars := strings.Count(string(svg), `<rect class="lost"`); bars != 3 {
+		t.Errorf("%d bars, want 3:\n%s", bars, svg)
+	}
+	for _, want := range []string{">lossy<", "1.5 lost", ">quiet<", "0.0 lost", ">30ms<"} {
+		if !strings.Contains(string(svg), want) {
+			t.Errorf("no %s in:\n%s", want, svg)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package restart
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type book struct {
 // entry is how far a request has come.
 type entry struct {
 	client  int
-	failed  bool
+	failed  time.Time // zero until then
 	cause   string
 	unsent  bool // by the client's account
 	refused bool // the client could not connect
@@ -80,7 +81,7 @@ func (b *book) refused(id, cause string) {
 	b.entries[id].refused = true
 }
 
-func (e *entry) fail(cause string) { e.failed, e.cause = true, cause }
+func (e *entry) fail(cause string) { e.failed, e.cause = time.Now(), cause }
 
 // cutOff is called by a handler that did not get the whole request.
 func (b *book) cutOff(id string) {
@@ -126,15 +127,16 @@ func (b *book) waitForHandlers() {
 	}
 }
 
-// result is a copy of the counts, valid at any time.
-func (b *book) result() Result {
+// result is a copy of the counts, valid at any time. Servers were told to leave
+// at these times.
+func (b *book) result(orders ...time.Time) Result {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	result := b.counts
 	result.Causes, result.NeverSentCauses, result.RefusedCauses = make(map[string]int), make(map[string]int), make(map[string]int)
 	for _, e := range b.entries {
 		switch {
-		case !e.failed:
+		case e.failed.IsZero():
 			continue
 		case e.refused && !e.arrived:
 			result.Refused++
@@ -150,9 +152,22 @@ func (b *book) result() Result {
 			result.LostExecuted++
 		}
 		result.Lost++
+		if after, ok := sinceLast(orders, e.failed); ok {
+			result.LostAfter = append(result.LostAfter, after)
+		}
 		result.Causes[e.cause]++
 	}
 	return result
+}
+
+// sinceLast is the time since the last order before at, if there was one.
+func sinceLast(orders []time.Time, at time.Time) (after time.Duration, ok bool) {
+	for _, order := range slices.Backward(orders) {
+		if !order.After(at) {
+			return at.Sub(order), true
+		}
+	}
+	return 0, false
 }
 
 // contradiction is nil if, after the traffic, the two sides tell one story.

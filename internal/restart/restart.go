@@ -123,6 +123,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 				break
 			}
 		}
+		run.orders = append(run.orders, time.Now())
 		drain, err = serving.drain()
 		run.abandoned += int(serving.running.Load())
 		if next == nil && err == nil {
@@ -176,6 +177,7 @@ type run struct {
 	book      *book
 	serverTLS *tls.Config // nil without TLS
 	clientTLS *tls.Config
+	orders    []time.Time // to leave
 	drains    []time.Duration
 	abandoned int
 }
@@ -188,7 +190,7 @@ func (r *run) settleTime() time.Duration {
 }
 
 func (r *run) result() Result {
-	result := r.book.result()
+	result := r.book.result(r.orders...)
 	result.Method = r.Method.Name
 	result.Restarts = len(r.drains)
 	result.Drains = slices.Clone(r.drains)

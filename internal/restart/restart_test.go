@@ -34,6 +34,9 @@ func TestPlainShutdownLosesRequestsAndTheCountsAddUp(t *testing.T) {
 			if r.Lost == 0 {
 				t.Errorf("lost none of %d requests over %d restarts", r.Requests, r.Restarts)
 			}
+			if len(r.LostAfter) != r.Lost || slices.ContainsFunc(r.LostAfter, func(d time.Duration) bool { return d < 0 }) {
+				t.Errorf("%d were lost, so long after the servers were told to leave: %v", r.Lost, r.LostAfter)
+			}
 			checkCounts(t, r)
 			if r.Restarts != traffic.Restarts || len(r.Drains) != traffic.Restarts {
 				t.Errorf("%d restarts and %d drains, want %d of each", r.Restarts, len(r.Drains), traffic.Restarts)

@@ -38,6 +38,10 @@ type Result struct {
 	// the client never hears of it.
 	LostUnseen, LostExecuted int
 
+	// LostAfter has, for each lost request in no order, the time from the last order
+	// to leave until its client knew that it has no answer.
+	LostAfter []time.Duration
+
 	// Abandoned counts the handlers that still ran when the method said that
 	// their generation was empty.
 	Abandoned int
