@@ -4,24 +4,22 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/politeclose/politeclose/core"
 )
 
 // client has one connection, or none until its next request.
 type client struct {
-	due     time.Duration // its next request
-	replica *replica      // nil while there is no connection
+	replica *replica // nil while there is no connection
 	conn    core.Connection
-	asks    *http.Request
+	asks    http.Request
 }
 
 var target = &url.URL{Path: "/"}
 
 func (c *client) init() {
 	r := &http.Request{Method: http.MethodGet, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
-	c.asks = r.WithContext(c.conn.Context(context.Background()))
+	c.asks = *r.WithContext(c.conn.Context(context.Background()))
 }
 
 func (c *client) connect(w *world) {
@@ -33,13 +31,12 @@ func (c *client) connect(w *world) {
 
 // request is one exchange, as net/http would make it.
 func (c *client) request(w *world) {
-	c.due = w.now + w.think()
 	if c.replica == nil {
 		c.connect(w)
 		w.book.moves++
 	}
 	c.conn.SetState(http.StateActive)
-	_, exchange := c.replica.ctl.Begin(c.asks)
+	_, exchange := c.replica.ctl.Begin(&c.asks)
 	clear(w.book.header)
 	exchange.Commit(w.book.header, http.StatusOK)
 	exchange.End()

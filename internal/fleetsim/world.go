@@ -16,6 +16,7 @@ type world struct {
 	replicas []*replica // all that there ever were, in the order in which they came
 	balancer balancer
 	clients  []client
+	due      []time.Duration // each client's next request; apart, since all are looked at in each step
 	events   []event
 	book     book
 	silent   bool // nobody answers a peer
@@ -43,12 +44,13 @@ func newWorld(cfg Config) (*world, error) {
 // that their connections are of all ages.
 func (w *world) populate() {
 	w.clients = make([]client, w.Clients)
+	w.due = make([]time.Duration, w.Clients)
 	for i := range w.clients {
 		w.now = time.Duration(float64(w.start) * float64(i) / float64(w.Clients))
 		c := &w.clients[i]
 		c.init()
 		c.connect(w)
-		c.due = w.start + w.think()
+		w.due[i] = w.start + w.think()
 	}
 	w.now = w.start
 	w.book.begin(w)
@@ -75,9 +77,10 @@ func (w *world) advance(ctx context.Context) error {
 	for _, r := range w.replicas {
 		r.pollIfDue(ctx, w)
 	}
-	for i := range w.clients {
-		if c := &w.clients[i]; c.due <= w.now {
-			c.request(w)
+	for i, due := range w.due {
+		if due <= w.now {
+			w.due[i] = w.now + w.think()
+			w.clients[i].request(w)
 		}
 	}
 	w.now += step
