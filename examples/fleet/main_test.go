@@ -12,7 +12,7 @@ import (
 func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
 	for _, args := range [][]string{
 		{"-replicas", "3"}, {"-clients", "many"}, {"-think", "0s"}, {"-placement", "best"}, {"-scenario", "fire"},
-		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-json=perhaps"}, {"now"},
+		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-quiet", "1m"}, {"-drain-spread", "11s"}, {"-json=perhaps"}, {"now"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if status := run(t.Context(), args, &stdout, &stderr); status != 2 {
@@ -32,7 +32,7 @@ func TestTheTableHasALineForEachSimulation(t *testing.T) {
 	if status := run(t.Context(), append(small, "-scenario", "all", "-plot", plot), &stdout, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr.String())
 	}
-	for _, name := range []string{"scale-out", "rolling restart", "crash of a tenth", "slow replica", "flapping readiness", "nobody answers"} {
+	for _, name := range []string{"scale-out", "rolling restart", "restart by quarters", "crash of a tenth", "slow replica", "flapping readiness", "nobody answers"} {
 		if n := strings.Count(stdout.String(), "\n"+name); n != 5 {
 			t.Errorf("%d lines for %s", n, name)
 		}

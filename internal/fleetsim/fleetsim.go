@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Config is one simulation. All of it must be set, but for Progress.
+// Config is one simulation. All of it must be set, but for Progress and how a
+// replica drains.
 type Config struct {
 	Scenario  Scenario
 	Policy    Policy
@@ -24,6 +25,9 @@ type Config struct {
 	Think     time.Duration // mean of an exponential distribution
 	Duration  time.Duration // from the scenario's first event
 	Seed      uint64
+	// A replica that drains says nothing for Quiet, while its readiness fails
+	// already, and then announces over DrainSpread.
+	Quiet, DrainSpread time.Duration
 	// Progress is called now and then with how much of Duration has passed.
 	Progress func(passed time.Duration)
 }

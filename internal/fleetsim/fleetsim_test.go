@@ -82,7 +82,7 @@ func TestNewReplicasGetTheirShareWhereTheBalancerChoosesAtRandom(t *testing.T) {
 func TestAfterARollingRestartTheFleetIsEven(t *testing.T) {
 	for _, placement := range []string{LeastConnections, Random} {
 		cfg := config("rolling restart", "excess", placement, 0)
-		cfg.Duration = time.Duration(cfg.Replicas)*restart + settling + time.Minute
+		cfg.Duration = time.Duration(cfg.Replicas)*Restart + settling + time.Minute
 		r := simulate(t, cfg)
 		most := 1.1
 		if placement == Random && cfg.Clients/cfg.Replicas < 1000 {
@@ -104,6 +104,22 @@ func TestNobodyIsClosedWithoutNeed(t *testing.T) {
 				t.Errorf("%d closes", r.Closes)
 			}
 		})
+	}
+}
+
+// TestWhoLeavesBeforeTheBalancerKnowsIsMovedAgain has clients that leave while the balancer still
+// takes the replicas that restart for ready, and come back to them.
+func TestWhoLeavesBeforeTheBalancerKnowsIsMovedAgain(t *testing.T) {
+	moves := func(quiet, spread time.Duration) float64 {
+		cfg := config("restart by quarters", "none", Random, time.Minute)
+		cfg.Clients, cfg.Think, cfg.Quiet, cfg.DrainSpread = 2000, 2*time.Second, quiet, spread
+		return simulate(t, cfg).Moves
+	}
+	atOnce := moves(0, 0)
+	for name, later := range map[string]float64{"quiet": moves(notice, 0), "spread": moves(0, Restart/2)} {
+		if later > 0.97*atOnce {
+			t.Errorf("%s: %.3f moves per connection, %.3f at once", name, later, atOnce)
+		}
 	}
 }
 

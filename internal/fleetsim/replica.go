@@ -35,7 +35,9 @@ func (w *world) addReplica() error {
 	r := &replica{name: fmt.Sprintf("replica-%d:80", number), up: true}
 	seed := w.Seed<<16 + uint64(number)
 	clock := func() time.Duration { return w.now }
-	options := []core.Option{core.Simulated(clock, seed), core.Logger(quiet), core.Budget(budget, 2*budget)}
+	options := []core.Option{
+		core.Simulated(clock, seed), core.Logger(quiet), core.Budget(budget, 2*budget), core.DrainSpread(w.DrainSpread),
+	}
 	if w.Policy.age > 0 {
 		options = append(options, core.OnAge(w.Policy.age))
 	}

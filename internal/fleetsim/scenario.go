@@ -16,7 +16,8 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"scale-out", 30 * time.Minute, fourFifths, scaleOut},
-		{"rolling restart", 30 * time.Minute, all, rollingRestart},
+		{"rolling restart", 30 * time.Minute, all, func(w *world) error { return restartBy(w, 1) }},
+		{"restart by quarters", 10 * time.Minute, all, func(w *world) error { return restartBy(w, max(w.Replicas/4, 1)) }},
 		{"crash of a tenth", 20 * time.Minute, all, crash},
 		{"slow replica", 20 * time.Minute, all, slowReplica},
 		{"flapping readiness", 20 * time.Minute, all, flap},
@@ -39,14 +40,14 @@ func scaleOut(w *world) error {
 const (
 	// notice is how long a balancer takes to notice that readiness fails.
 	notice = 2 * time.Second
-	// restart is how long a replica drains, after which it is replaced.
-	restart = 10 * time.Second
+	// Restart is how long a replica drains, after which it is replaced.
+	Restart = 10 * time.Second
 )
 
-// rollingRestart replaces the replicas one by one. While one drains it
-// announces to everybody who asks; who has not asked at the end finds its
-// connection closed.
-func rollingRestart(w *world) error {
+// restartBy replaces so many replicas at once, and the next ones when they have
+// been. While one drains it announces to everybody who asks, after the Quiet and
+// over the DrainSpread; who has not asked at the end finds its connection closed.
+func restartBy(w *world, n int) error {
 	old := w.balancer.ready
 	var next func(*world)
 	next = func(w *world) {
@@ -54,14 +55,18 @@ func rollingRestart(w *world) error {
 			w.book.eventful(w)
 			return
 		}
-		r := old[0]
-		old = old[1:]
-		r.ctl.Drain()
-		w.schedule(notice, func(w *world) error { w.balancer.remove(r); return nil })
-		w.schedule(restart, func(w *world) error {
-			w.stop(r)
-			if err := w.addReplica(); err != nil {
-				return err
+		these := old[:min(n, len(old))]
+		old = old[len(these):]
+		for _, r := range these {
+			w.schedule(w.Quiet, func(*world) error { r.ctl.Drain(); return nil })
+			w.schedule(notice, func(w *world) error { w.balancer.remove(r); return nil })
+		}
+		w.schedule(Restart, func(w *world) error {
+			for _, r := range these {
+				w.stop(r)
+				if err := w.addReplica(); err != nil {
+					return err
+				}
 			}
 			next(w)
 			return nil
