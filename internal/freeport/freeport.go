@@ -8,18 +8,25 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 )
 
 // Connections are made from the ports above, by default from 32768 on Linux and
 // from 49152 elsewhere.
-const lowest, highest = 20000, 31999
+const lowest, span = 20000, 12000
+
+// last is the last port that was tried, counted from the lowest. No port is given
+// twice before all have been: who has an address may not listen there yet.
+var last atomic.Uint32
+
+func init() { last.Store(rand.Uint32N(span)) }
 
 // Listen listens on such a port.
 func Listen(host string) (*net.TCPListener, error) {
 	err := errors.New("no port is free")
 	for range 1000 {
 		var listener net.Listener
-		port := lowest + rand.IntN(highest-lowest+1)
+		port := lowest + int(last.Add(1)%span)
 		if listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
 			return listener.(*net.TCPListener), nil
 		}
