@@ -158,3 +158,23 @@ func benchmarkKeep(b *testing.B, ctl *core.Controller) {
 		_ = r
 	})
 }
+
+// BenchmarkStats shows what a snapshot costs with many connections: as much as
+// with one.
+func BenchmarkStats(b *testing.B) {
+	for _, n := range []int{1, 100_000} {
+		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
+			ctl := mustNew(b, everyRule())
+			open := make([]core.Connection, n)
+			for i := range open {
+				open[i].Open(ctl, nil)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if open := ctl.Stats().Open; open != n {
+					b.Fatalf("%d connections are open, want %d", open, n)
+				}
+			}
+		})
+	}
+}

@@ -224,10 +224,15 @@ func (r *record) leave(gone uint32) {
 	if hijacked {
 		r.tally.hijacked.Add(-1)
 	}
-	if r.tally.live.Add(-1) == 0 && r.tally.over.Load() {
+	live := r.tally.live.Add(-1)
+	if live == 0 && r.tally.over.Load() {
 		t.forget(r.tally)
 	}
-	r.tally.notify()
+	// A drain waits for the last one, or for the last that is not hijacked, and
+	// need not be woken for each of many.
+	if live <= r.tally.hijacked.Load() {
+		r.tally.notify()
+	}
 }
 
 // count adds, once, what the connection did in the drain.
