@@ -97,7 +97,7 @@ func Interval(d time.Duration) Option {
 }
 
 // Margin sets by what part the fair share is larger than the mean, 0 to 1. The
-// default is 0.01.
+// default is 0.005.
 //
 // It is where closing ends. Of replicas that are added to a fleet, those
 // without connections can only get what the others have above it: with 20 more
