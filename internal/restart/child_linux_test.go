@@ -17,7 +17,17 @@ import (
 	"github.com/politeclose/politeclose/internal/roundtrip"
 )
 
-const roundTripVariable, configVariable = "POLITECLOSE_ROUND_TRIP", "POLITECLOSE_CONFIG"
+const (
+	roundTripVariable = "POLITECLOSE_ROUND_TRIP"
+	lossVariable      = "POLITECLOSE_PACKET_LOSS"
+	configVariable    = "POLITECLOSE_CONFIG"
+)
+
+// network is what a child has to itself. Without a round trip it is the loopback.
+type network struct {
+	roundTrip time.Duration
+	loss      float64 // share of the packets
+}
 
 // outcome is what a child prints.
 type outcome struct {
@@ -37,12 +47,11 @@ const (
 )
 
 // measureApart runs c in a child process that has a network to itself and no
-// privileges, again where the machine stood still meanwhile. A round trip of 0
-// means the loopback.
-func measureApart(t *testing.T, roundTrip time.Duration, c Config) outcome {
+// privileges, again where the machine stood still meanwhile.
+func measureApart(t *testing.T, n network, c Config) outcome {
 	t.Helper()
 	for range measurements {
-		said := measureOnceApart(t, roundTrip, c)
+		said := measureOnceApart(t, n, c)
 		if said.Standstill < longestStandstill {
 			return said
 		}
@@ -52,16 +61,16 @@ func measureApart(t *testing.T, roundTrip time.Duration, c Config) outcome {
 	return outcome{}
 }
 
-func measureOnceApart(t *testing.T, roundTrip time.Duration, c Config) outcome {
+func measureOnceApart(t *testing.T, n network, c Config) outcome {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only the superuser can make a network, and become somebody else")
 	}
-	if _, err := os.Stat("/dev/net/tun"); roundTrip > 0 && err != nil {
+	if _, err := os.Stat("/dev/net/tun"); n.roundTrip > 0 && err != nil {
 		t.Skipf("no network can be made: %v", err)
 	}
 	p := childtest.StartWith(t, roundtrip.Namespace(), c.Method.Name,
-		roundTripVariable+"="+roundTrip.String(), configVariable+"="+encoded(t, c))
+		roundTripVariable+"="+n.roundTrip.String(), lossVariable+"="+strconv.FormatFloat(n.loss, 'g', -1, 64), configVariable+"="+encoded(t, c))
 	var said outcome
 	if err := json.Unmarshal([]byte(p.Line()), &said); err != nil {
 		t.Fatal(err)
@@ -130,16 +139,17 @@ func watchForStandstill() (longest func() time.Duration) {
 func measureHere(method string) (Result, error) {
 	var c Config
 	roundTrip, err := time.ParseDuration(os.Getenv(roundTripVariable))
-	if err := errors.Join(err, json.Unmarshal([]byte(os.Getenv(configVariable)), &c)); err != nil {
+	loss, unknownLoss := strconv.ParseFloat(os.Getenv(lossVariable), 64)
+	if err := errors.Join(err, unknownLoss, json.Unmarshal([]byte(os.Getenv(configVariable)), &c)); err != nil {
 		return Result{}, err
 	}
-	for _, known := range listenerMethods() {
+	for _, known := range append(listenerMethods(), Politeclose(NetHTTP)) {
 		if known.Name == method {
 			c.Method = known
 		}
 	}
 	if roundTrip > 0 {
-		err = roundtrip.Mirror(roundTrip)
+		err = roundtrip.Mirror(roundTrip, loss)
 	} else {
 		err = roundtrip.Loopback()
 	}

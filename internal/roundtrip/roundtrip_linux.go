@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -51,8 +52,9 @@ func ip(command string) error {
 }
 
 // Mirror makes the network, in the process's network namespace and for the rest of
-// its life. It needs what Loopback needs, and /dev/net/tun.
-func Mirror(roundTrip time.Duration) error {
+// its life. It loses this share of the packets, 0 to 1, in each direction. It needs
+// what Loopback needs, and /dev/net/tun.
+func Mirror(roundTrip time.Duration, loss float64) error {
 	device, err := openDevice("mirror")
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func Mirror(roundTrip time.Duration) error {
 		}
 	}
 	underway := make(chan packet, 1<<12)
-	go read(device, roundTrip/2, underway)
+	go read(device, roundTrip/2, loss, underway)
 	go write(device, underway)
 	return nil
 }
@@ -96,7 +98,7 @@ type packet struct {
 	due     time.Time
 }
 
-func read(device *os.File, delay time.Duration, to chan<- packet) {
+func read(device *os.File, delay time.Duration, loss float64, to chan<- packet) {
 	defer close(to)
 	buffer := make([]byte, 1<<16)
 	for {
@@ -104,7 +106,7 @@ func read(device *os.File, delay time.Duration, to chan<- packet) {
 		if err != nil {
 			return
 		}
-		if mirrored(buffer[:n]) {
+		if mirrored(buffer[:n]) && rand.Float64() >= loss {
 			to <- packet{bytes.Clone(buffer[:n]), time.Now().Add(delay)}
 		}
 	}

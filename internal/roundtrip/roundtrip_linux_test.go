@@ -43,7 +43,7 @@ func TestAHandshakeTakesARoundTrip(t *testing.T) {
 
 // child connects to itself, once over each protocol, and prints how long that took.
 func child() (status int) {
-	if err := Mirror(trip); err != nil {
+	if err := Mirror(trip, 0); err != nil {
 		fmt.Println(err)
 		return 1
 	}
