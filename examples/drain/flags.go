@@ -1,13 +1,12 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/flagvalue"
 	"github.com/politeclose/politeclose/internal/restart"
 )
@@ -32,8 +31,7 @@ const (
 	restartsHTTP2 = 5 // Shutdown takes a second for many of them
 )
 
-// parse prints the usage, for -h only, to usage. Any other error is one line
-// that names the flag, the value and what is allowed.
+// parse is as [demonstration.Flags.Parse].
 func parse(args []string, usage io.Writer) (settings, error) {
 	s := settings{traffic: restart.Config{
 		Clients:     clients,
@@ -48,9 +46,8 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		names = append(names, m.Name)
 	}
 
-	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
+	flags := demonstration.NewFlags("drain", "Restarts a server under keep-alive traffic and counts the requests lost.\n"+
+		"It serves POST / on a port of 127.0.0.1, to clients of its own.")
 	flags.Var(flagvalue.Whole(&s.traffic.Clients, 1, restart.MaxClients), "clients",
 		fmt.Sprintf("keep-alive `connections`, one client each (default with -http2: %d)", clientsHTTP2))
 	flags.Var(flagvalue.Whole(&streams, 1, restart.MaxStreams), "streams", "`requests` at a time on each connection, with -http2")
@@ -66,30 +63,19 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with what each method loses, and when")
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(usage, "Usage: drain [flags]\n\nRestarts a server under keep-alive traffic and counts the requests lost.")
-		flags.SetOutput(usage)
-		flags.PrintDefaults()
+	if err := flags.Parse(args, usage); err != nil {
 		return settings{}, err
-	case err != nil:
-		return settings{}, err
-	case flags.NArg() > 0:
-		return settings{}, fmt.Errorf("unexpected argument %q: only flags are allowed, -h lists them", flags.Arg(0))
 	}
-	given := make(map[string]bool)
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	switch {
 	case s.traffic.HTTP2:
 		s.traffic.Streams = streams
-		if !given["clients"] {
+		if !flags.Given("clients") {
 			s.traffic.Clients = clientsHTTP2
 		}
-		if !given["restarts"] {
+		if !flags.Given("restarts") {
 			s.traffic.Restarts = restartsHTTP2
 		}
-	case given["streams"] && streams > 1:
+	case flags.Given("streams") && streams > 1:
 		return settings{}, fmt.Errorf(`invalid value "%d" for flag -streams: allowed without -http2 is 1`, streams)
 	}
 

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
@@ -15,47 +14,44 @@ func writeTable(w io.Writer, traffic restart.Config, results []restart.Result) e
 	if traffic.TLS {
 		scheme = "TLS"
 	}
-	out := &printer{w: w}
-	protocol, neverSent := "HTTP/1.1", func(any) string { return "" }
+	out := &demonstration.Printer{W: w}
+	protocol := "HTTP/1.1"
 	if traffic.HTTP2 {
 		protocol = fmt.Sprintf("HTTP/2 with %d streams each", traffic.Streams)
-		neverSent = func(value any) string { return fmt.Sprintf(" %6v", value) }
 	}
-	out.printf("%d clients over %s, %s; think time %v, handler time %v",
+	out.Printf("%d clients over %s, %s;\nthink time %v, handler time %v",
 		traffic.Clients, protocol, scheme, traffic.Think, traffic.Handler)
 	if traffic.SlowShare > 0 {
-		out.printf(", %v of the requests %v", traffic.SlowShare, traffic.SlowHandler)
+		out.Printf(", %v of the requests %v", traffic.SlowShare, traffic.SlowHandler)
 	}
-	out.printf("\n\n")
-	const columns = "%-12s %8v | %9v %9v %6v %12v%s | %9v %9v %7v %9v | %8v %8v\n"
-	out.printf(columns, "", "", "clients", "", "", "lost", neverSent("never"),
-		"servers", "", "lost", "lost", "drain", "drain")
-	out.printf(columns, "method", "restarts", "requests", "answered", "lost", "per restart", neverSent("sent"),
-		"reached", "finished", "unseen", "executed", "median", "worst")
+	out.Printf("\n\n")
+	const columns = "%-11s %8v | %8v %4v %7v | %6v %8v | %7v %7v\n"
+	out.Printf(columns, "", "", "", "", "per", "", "", "drain", "drain")
+	out.Printf(columns, "method", "restarts", "requests", "lost", "restart", "unseen", "executed", "median", "worst")
 	for _, r := range results {
-		out.printf(columns, r.Method, r.Restarts,
-			r.Requests, r.Answered, r.Lost, fmt.Sprintf("%.1f", r.LostPerRestart()), neverSent(r.NeverSent),
-			r.Reached, r.Finished, r.LostUnseen, r.LostExecuted,
-			rounded(r.DrainMedian()), rounded(r.DrainWorst()))
+		out.Printf(columns, r.Method, r.Restarts,
+			r.Requests, r.Lost, fmt.Sprintf("%.1f", r.LostPerRestart()), r.LostUnseen, r.LostExecuted,
+			demonstration.Rounded(r.DrainMedian()), demonstration.Rounded(r.DrainWorst()))
 	}
-	out.printf("\nA lost request was sent and got no answer, and a client must not repeat a POST: an unseen one never\n" +
-		"reached a handler, an executed one did its work unheard. Requests = answered + unseen + executed")
+	out.Printf("\nA lost request was sent and got no answer, and a client must not repeat a POST:\n" +
+		"an unseen one reached no handler, an executed one did its work unheard.\n")
 	if traffic.HTTP2 {
-		out.printf(" + never sent.\n" +
-			"A request that was never sent waited for its turn on a connection that was told to end, and Go's client\n" +
-			"fails such a one (go.dev/issue/62450): no header, no body and no handler has seen it. Send it again")
+		for _, r := range results {
+			out.Printf("With %s %d were never sent.\n", r.Method, r.NeverSent)
+		}
+		out.Printf("Such a request waited for its turn on a connection that was told to end, and\n" +
+			"Go's client fails it (go.dev/issue/62450). No handler saw it: send it again.\n")
 	}
-	out.printf(".\n")
 	for _, r := range results {
 		switch {
 		case r.Method != polite:
 		case r.Lost == 0:
-			out.printf("politeclose lost none: each connection is told %s, and closed only then.\n", announcement(traffic))
+			out.Printf("politeclose lost none: each connection is told\n%s, and closed only then.\n", announcement(traffic))
 		default:
-			out.printf("politeclose lost %d, and should lose none.\n", r.Lost)
+			out.Printf("politeclose lost %d, and should lose none.\n", r.Lost)
 		}
 	}
-	return out.err
+	return out.Err
 }
 
 func announcement(traffic restart.Config) string {
@@ -63,26 +59,6 @@ func announcement(traffic restart.Config) string {
 		return "by a GOAWAY that accepts all that is on its way"
 	}
 	return "so on its last response"
-}
-
-func rounded(d time.Duration) string {
-	return fmt.Sprintf("%.1fms", milliseconds(d))
-}
-
-func milliseconds(d time.Duration) float64 {
-	return float64(d) / float64(time.Millisecond)
-}
-
-// printer remembers the first error of many writes.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
 }
 
 // neverSentCounts are what only HTTP/2's results have.
@@ -121,8 +97,8 @@ func writeJSON(w io.Writer, traffic restart.Config, results []restart.Result) er
 		Streams   int      `json:"streams,omitempty"`
 		Results   []result `json:"results"`
 	}{
-		traffic.Clients, milliseconds(traffic.Think), milliseconds(traffic.Handler),
-		traffic.SlowShare, milliseconds(traffic.SlowHandler), traffic.TLS, traffic.HTTP2, traffic.Streams, nil,
+		traffic.Clients, demonstration.Milliseconds(traffic.Think), demonstration.Milliseconds(traffic.Handler),
+		traffic.SlowShare, demonstration.Milliseconds(traffic.SlowHandler), traffic.TLS, traffic.HTTP2, traffic.Streams, nil,
 	}
 	for _, r := range results {
 		var unsent *neverSentCounts
@@ -131,10 +107,8 @@ func writeJSON(w io.Writer, traffic restart.Config, results []restart.Result) er
 		}
 		document.Results = append(document.Results, result{
 			r.Method, r.Restarts, r.Requests, r.Answered, r.Lost, r.LostPerRestart(), r.LostUnseen, r.LostExecuted,
-			r.Causes, unsent, r.Reached, r.Finished, r.Abandoned, milliseconds(r.DrainMedian()), milliseconds(r.DrainWorst()),
+			r.Causes, unsent, r.Reached, r.Finished, r.Abandoned, demonstration.Milliseconds(r.DrainMedian()), demonstration.Milliseconds(r.DrainWorst()),
 		})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(document)
+	return demonstration.WriteJSON(w, document)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"os"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/restart"
@@ -35,20 +34,7 @@ type tick struct {
 	Text string
 }
 
-// writePlot writes an SVG of what each way of stopping loses, and when.
-func writePlot(name string, traffic restart.Config, results []restart.Result) (err error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closing := file.Close(); err == nil {
-			err = closing
-		}
-	}()
-	return plot(file, traffic, results)
-}
-
+// plot writes an SVG of what each way of stopping loses, and when.
 func plot(w io.Writer, traffic restart.Config, results []restart.Result) error {
 	end := time.Millisecond
 	for _, r := range results {

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/flagvalue"
 	"github.com/politeclose/politeclose/internal/fleetsim"
 )
@@ -25,8 +24,7 @@ type settings struct {
 
 const all = "all"
 
-// parse prints the usage, for -h only, to usage. Any other error is one line
-// that names the flag, the value and what is allowed.
+// parse is as [demonstration.Flags.Parse].
 func parse(args []string, usage io.Writer) (settings, error) {
 	s := settings{Config: fleetsim.Config{
 		Placement: fleetsim.LeastConnections,
@@ -44,9 +42,8 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	}
 	scenario, policy, seed := scenarios[0].Name, all, "1"
 
-	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
+	flags := demonstration.NewFlags("fleet", "Simulates a fleet of replicas under different rules for closing connections.\n"+
+		"It serves nothing: connections and time are simulated.")
 	flags.Var(flagvalue.Whole(&s.Replicas, 10, 10_000), "replicas", "how many `replicas` the fleet has in the end")
 	flags.Var(flagvalue.Whole(&s.Clients, 10, 10_000_000), "clients", "keep-alive `connections`, one client each")
 	flags.Var(flagvalue.Duration(&s.Think, time.Second, time.Hour), "think", "mean `time` from an answer to the client's next request")
@@ -61,17 +58,9 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with the connections of each replica over time")
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(usage, "Usage: fleet [flags]\n\nSimulates a fleet of replicas under different rules for closing connections.")
-		flags.SetOutput(usage)
-		flags.PrintDefaults()
+	err := flags.Parse(args, usage)
+	if err != nil {
 		return settings{}, err
-	case err != nil:
-		return settings{}, err
-	case flags.NArg() > 0:
-		return settings{}, fmt.Errorf("unexpected argument %q: only flags are allowed, -h lists them", flags.Arg(0))
 	}
 	if s.Seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
 		return settings{}, fmt.Errorf("invalid value %q for flag -seed: allowed is a whole number from 0", seed)

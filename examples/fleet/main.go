@@ -11,37 +11,29 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/fleetsim"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second interrupt kills
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	demonstration.Main(run)
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
-	settings, err := parse(args, stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "fleet: %v\n", err)
-		return 2
-	}
-	results, err := fleetsim.RunAll(ctx, settings.simulations(), func(done float64) {
-		fmt.Fprintf(stderr, "\r%3.0f %% simulated", 100*done)
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, progress bool) (status int) {
+	return demonstration.Start("fleet", args, stdout, stderr, parse, func(s settings) (status int) {
+		return simulate(ctx, s, stdout, stderr, progress)
 	})
-	fmt.Fprintln(stderr)
+}
+
+func simulate(ctx context.Context, settings settings, stdout, stderr io.Writer, progress bool) (status int) {
+	line := demonstration.NewProgress(stderr, progress)
+	results, err := fleetsim.RunAll(ctx, settings.simulations(), func(done float64) {
+		line.Show("%3.0f %% simulated", 100*done)
+	})
+	line.Clear()
 	if err == nil {
 		err = output(stdout, settings, results)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
@@ -15,7 +16,7 @@ func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
 		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-quiet", "1m"}, {"-drain-spread", "11s"}, {"-json=perhaps"}, {"now"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if status := run(t.Context(), args, &stdout, &stderr); status != 2 {
+		if status := run(t.Context(), args, &stdout, &stderr, true); status != 2 {
 			t.Errorf("%v: status %d", args, status)
 		}
 		if said := stderr.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "allowed") || stdout.Len() > 0 {
@@ -29,15 +30,23 @@ var small = []string{"-replicas", "10", "-clients", "1000", "-duration", "1m"}
 func TestTheTableHasALineForEachSimulation(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "fleet.svg")
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), append(small, "-scenario", "all", "-plot", plot), &stdout, &stderr); status != 0 {
+	if status := run(t.Context(), append(small, "-scenario", "all", "-plot", plot), &stdout, &stderr, true); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr.String())
 	}
+	table := stdout.String()
 	for _, name := range []string{"scale-out", "rolling restart", "restart by quarters", "crash of a tenth", "slow replica", "flapping readiness", "nobody answers"} {
-		if n := strings.Count(stdout.String(), "\n"+name); n != 5 {
+		_, rows, found := strings.Cut(table, "\n"+name+"\n")
+		rows, _, _ = strings.Cut(rows, "\n\n")
+		if n := strings.Count(rows, "\n") - 1; !found || n != 5 {
 			t.Errorf("%d lines for %s", n, name)
 		}
 	}
-	if !strings.HasSuffix(stderr.String(), "100 % simulated\n") {
+	for line := range strings.Lines(table) {
+		if width := utf8.RuneCountInString(line) - 1; width > 80 {
+			t.Errorf("%d columns: %s", width, line)
+		}
+	}
+	if !strings.Contains(stderr.String(), "100 % simulated") {
 		t.Errorf("the progress ends with %q", stderr.String())
 	}
 	if svg, err := os.ReadFile(plot); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
@@ -48,7 +57,7 @@ func TestTheTableHasALineForEachSimulation(t *testing.T) {
 func TestJSONHasTheSameAndTheSameSeedGivesItAgain(t *testing.T) {
 	run := func() string {
 		var stdout, stderr bytes.Buffer
-		if status := run(t.Context(), append(small, "-json", "-seed", "7", "-placement", "random"), &stdout, &stderr); status != 0 {
+		if status := run(t.Context(), append(small, "-json", "-seed", "7", "-placement", "random"), &stdout, &stderr, true); status != 0 {
 			t.Fatalf("status %d: %s", status, stderr.String())
 		}
 		return stdout.String()

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/flagvalue"
 	"github.com/politeclose/politeclose/internal/overload"
 )
@@ -23,8 +22,7 @@ type settings struct {
 
 const all = "all"
 
-// parse prints the usage, for -h only, to usage. Any other error is one line
-// that names the flag, the value and what is allowed.
+// parse is as [demonstration.Flags.Parse].
 func parse(args []string, usage io.Writer) (settings, error) {
 	s := settings{Config: overload.Config{
 		Clients:   240,
@@ -44,9 +42,8 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	}
 	rule, haproxy := all, false
 
-	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
+	flags := demonstration.NewFlags("overload", "Shows what closing connections does for clients of an overloaded replica.\n"+
+		"It serves three replicas and a balancer on ports of 127.0.0.1, to its own clients.")
 	flags.Var(flagvalue.Whole(&s.Clients, 1, 4096), "clients", "keep-alive `connections`, one client each")
 	flags.Var(flagvalue.Duration(&s.Think, 0, 2*time.Second), "think", "`time` from an answer to the client's next request")
 	flags.Var(flagvalue.Duration(&s.Service, 0, 2*time.Second), "service", "`time` that a worker needs for a request")
@@ -64,17 +61,10 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		"clients ask without a pause", flagvalue.Bool(&s.alone))
 	flags.BoolFunc("json", "print JSON instead of tables", flagvalue.Bool(&s.json))
 
-	err := flags.Parse(args)
+	err := flags.Parse(args, usage)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(usage, "Usage: overload [flags]\n\nShows what closing connections does for clients of an overloaded replica.")
-		flags.SetOutput(usage)
-		flags.PrintDefaults()
-		return settings{}, err
 	case err != nil:
 		return settings{}, err
-	case flags.NArg() > 0:
-		return settings{}, fmt.Errorf("unexpected argument %q: only flags are allowed, -h lists them", flags.Arg(0))
 	case s.Soft >= s.Hard:
 		return settings{}, fmt.Errorf("-soft %d and -hard %d: soft must be less than hard", s.Soft, s.Hard)
 	}

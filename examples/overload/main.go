@@ -11,34 +11,25 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/overload"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second interrupt kills
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	demonstration.Main(run)
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
-	settings, err := parse(args, stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "overload: %v\n", err)
-		return 2
-	}
-	out := &printer{w: stdout, settings: settings}
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, _ bool) (status int) {
+	return demonstration.Start("overload", args, stdout, stderr, parse, func(s settings) (status int) {
+		return compare(ctx, s, stdout, stderr)
+	})
+}
+
+func compare(ctx context.Context, settings settings, stdout, stderr io.Writer) (status int) {
+	out := &printer{Printer: demonstration.Printer{W: stdout}, settings: settings}
 	out.start()
 	for _, rule := range settings.rules {
 		cfg := settings.Config
@@ -49,15 +40,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 			start = overload.RunAlone
 		}
 		result, err := start(ctx, cfg)
-		out.results = append(out.results, result)
-		if err != nil {
+		if err != nil { // what it has measured is of a part of its time
 			fmt.Fprintf(stderr, "overload: %s: %v\n", rule.Name, err)
 			status = 1
 			break
 		}
+		out.results = append(out.results, result)
 		if rule.Name == overload.Politeclose().Name && result.Lost > 0 {
 			status = 1
 		}
+	}
+	if len(out.results) == 0 {
+		return status
 	}
 	if err := out.end(); err != nil {
 		fmt.Fprintf(stderr, "overload: %v\n", err)

@@ -1,27 +1,18 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/overload"
 )
 
 // printer prints a table that grows by a line every second, or JSON at the end.
-// It remembers the first error of its many writes.
 type printer struct {
-	w        io.Writer
+	demonstration.Printer
 	settings settings
 	results  []overload.Result
-	err      error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
 }
 
 // start says what is about to be seen.
@@ -30,14 +21,14 @@ func (p *printer) start() {
 	switch {
 	case s.json:
 	case s.alone:
-		p.printf("One TLS server that computes, %d clients without a pause that come back to it when it closes.\n", s.Clients)
+		p.Printf("One TLS server that computes, %d clients without a pause that come back to it\nwhen it closes.\n", s.Clients)
 	default:
 		balancer := "the built-in balancer"
 		if s.HAProxy != "" {
 			balancer = "HAProxy in tcp mode"
 		}
-		p.printf("Three replicas behind %s (%s), %d of them with a tenth of the others' %d workers of %v a request.\n"+
-			"%d clients on keep-alive connections, think time %v. Load is from %d to %d requests in flight on a replica.\n",
+		p.Printf("Three replicas behind %s (%s),\n%d of them with a tenth of the others' %d workers of %v a request.\n"+
+			"%d clients on keep-alive connections, think time %v.\nLoad is from %d to %d requests in flight on a replica.\n",
 			balancer, s.Balancing, s.Slow, s.Workers, s.Service, s.Clients, s.Think, s.Soft, s.Hard)
 	}
 }
@@ -47,7 +38,7 @@ func (p *printer) rule(cfg *overload.Config) {
 	if p.settings.json {
 		return
 	}
-	p.printf("\nrule: %s\n%6s", cfg.Rule.Name, "second")
+	p.Printf("\nrule: %s\n%6s", cfg.Rule.Name, "second")
 	replicas := overload.Replicas
 	if p.settings.alone {
 		replicas = 1
@@ -57,22 +48,22 @@ func (p *printer) rule(cfg *overload.Config) {
 		if !p.settings.alone && i >= replicas-cfg.Slow {
 			name += ", slow"
 		}
-		p.printf(" | %-27s", name)
+		p.Printf(" | %-17s", name)
 	}
-	p.printf(" | new\n%6s", "")
+	p.Printf(" | new\n%6s", "")
 	for range replicas {
-		p.printf(" | %4s %5s %8s %7s", "open", "req/s", "p50", "p99")
+		p.Printf(" | %4s %5s %6s", "open", "req/s", "p99")
 	}
-	p.printf(" | %4s %6s\n", "made", "closed")
+	p.Printf(" | %4s %5s\n", "made", "shut")
 	cfg.Progress = p.second
 }
 
 func (p *printer) second(s overload.Second) {
-	p.printf("%6d", s.Number)
+	p.Printf("%6d", s.Number)
 	for _, r := range s.Replicas {
-		p.printf(" | %4d %5d %8s %7s", r.Connections, r.Requests, rounded(r.Latency.P50), rounded(r.Latency.P99))
+		p.Printf(" | %4d %5d %6.0f", r.Connections, r.Requests, demonstration.Milliseconds(r.Latency.P99))
 	}
-	p.printf(" | %4d %6d\n", s.Dials, s.Closes)
+	p.Printf(" | %4d %5d\n", s.Dials, s.Closes)
 }
 
 // end prints the results side by side.
@@ -80,22 +71,24 @@ func (p *printer) end() error {
 	if p.settings.json {
 		return p.writeJSON()
 	}
-	const columns = "%-12s %9v %5v | %8v %8v %7v | %6v %9v | %7v %8v %8v\n"
-	p.printf("\n"+columns, "", "", "", "last", "third", "p99", "conns", "mean", "closes", "last", "held")
-	p.printf(columns, "rule", "req/s", "lost", "p50", "p99", "ratio", "made", "handshake", "in all", "third/s", "back")
+	const columns = "%-11s %7v | %7v %7v | %5v %9v | %6v %7v %5v\n"
+	p.Printf("\n"+columns, "", "", "last", "third", "conns", "mean", "closes", "last", "held")
+	p.Printf(columns, "rule", "req/s", "p50", "p99", "made", "handshake", "in all", "third/s", "back")
 	for _, r := range p.results {
 		s := summarize(r, p.results[0])
-		p.printf(columns, r.Rule, fmt.Sprintf("%.1f", s.PerSecond), r.Lost, rounded(r.LastThird.P50), rounded(r.LastThird.P99),
-			fmt.Sprintf("%.2f", s.P99Ratio), r.Dials, rounded(s.MeanDial), r.Closes, fmt.Sprintf("%.2f", s.ClosesLate), r.HeldBack)
+		p.Printf(columns, r.Rule, fmt.Sprintf("%.1f", s.PerSecond),
+			demonstration.Rounded(r.LastThird.P50), demonstration.Rounded(r.LastThird.P99),
+			r.Dials, demonstration.Rounded(s.MeanDial), r.Closes, fmt.Sprintf("%.2f", s.ClosesLate), r.HeldBack)
 	}
 	for _, r := range p.results {
 		if r.Lost > 0 {
-			p.printf("%s lost a request to: %s\n", r.Rule, r.LostTo)
+			p.Printf("%s lost %d requests, one to: %s\n", r.Rule, r.Lost, r.LostTo)
 		}
 	}
-	p.printf("\nLatency is from sending a request to having its whole answer, a new connection included where one was needed.\n" +
-		"The p99 ratio is against the first rule; closes are the connections that the rule ended.\n")
-	return p.err
+	p.Printf("\nLatency is from sending a request to having its whole answer, a new connection\n" +
+		"included where one was needed; p99 is in milliseconds above. Closes are the\n" +
+		"connections that the rule ended.\n")
+	return p.Err
 }
 
 // summary is what follows from a result.
@@ -127,14 +120,6 @@ func ratio(a, b float64) float64 {
 		return 0
 	}
 	return a / b
-}
-
-func rounded(d time.Duration) string {
-	return fmt.Sprintf("%.1fms", milliseconds(d))
-}
-
-func milliseconds(d time.Duration) float64 {
-	return float64(d) / float64(time.Millisecond)
 }
 
 func (p *printer) writeJSON() error {
@@ -181,26 +166,24 @@ func (p *printer) writeJSON() error {
 		Hard      int      `json:"hard"`
 		Results   []result `json:"results"`
 	}{
-		s.Clients, milliseconds(s.Think), milliseconds(s.Service), s.Workers, s.Slow,
+		s.Clients, demonstration.Milliseconds(s.Think), demonstration.Milliseconds(s.Service), s.Workers, s.Slow,
 		s.Balancing, s.HAProxy != "", s.TLS, s.alone, s.Soft, s.Hard, nil,
 	}
 	for _, r := range p.results {
 		sum := summarize(r, p.results[0])
 		row := result{
 			r.Rule, r.Requests, sum.PerSecond, sum.ThroughputRatio, r.Lost,
-			milliseconds(r.LastThird.P50), milliseconds(r.LastThird.P99), sum.P99Ratio,
-			r.Dials, milliseconds(sum.MeanDial), r.Closes, sum.ClosesLate, r.HeldBack, nil,
+			demonstration.Milliseconds(r.LastThird.P50), demonstration.Milliseconds(r.LastThird.P99), sum.P99Ratio,
+			r.Dials, demonstration.Milliseconds(sum.MeanDial), r.Closes, sum.ClosesLate, r.HeldBack, nil,
 		}
 		for _, s := range r.Seconds {
 			line := second{s.Number, nil, s.Dials, s.Closes}
 			for _, r := range s.Replicas {
-				line.Replicas = append(line.Replicas, replica{r.Connections, r.Requests, milliseconds(r.Latency.P50), milliseconds(r.Latency.P99)})
+				line.Replicas = append(line.Replicas, replica{r.Connections, r.Requests, demonstration.Milliseconds(r.Latency.P50), demonstration.Milliseconds(r.Latency.P99)})
 			}
 			row.Seconds = append(row.Seconds, line)
 		}
 		document.Results = append(document.Results, row)
 	}
-	encoder := json.NewEncoder(p.w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(document)
+	return demonstration.WriteJSON(p.W, document)
 }

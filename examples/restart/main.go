@@ -14,53 +14,40 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+
+	"github.com/politeclose/politeclose/internal/demonstration"
 )
 
 func main() {
 	if isServer() {
 		os.Exit(server())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second interrupt kills
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr, isTerminal(os.Stderr))
-	stop()
-	os.Exit(status)
+	demonstration.Main(run)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, progress bool) (status int) {
-	settings, err := parse(args, stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "restart: %v\n", err)
-		return 2
-	}
-	return measure(ctx, settings, stdout, stderr, progress)
+	return demonstration.Start("restart", args, stdout, stderr, parse, func(s settings) (status int) {
+		return measure(ctx, s, stdout, stderr, progress)
+	})
 }
 
 func measure(ctx context.Context, settings settings, stdout, stderr io.Writer, progress bool) (status int) {
-	var results []result
+	var results []result // of a restart at least: nothing is known of the others
+	line := demonstration.NewProgress(stderr, progress)
 	for _, way := range settings.ways {
-		report := func(result) {}
-		if progress {
-			report = func(r result) {
-				all := r.all()
-				fmt.Fprintf(stderr, "\r\x1b[K%s: restart %d of %d, %d requests: %d lost, %d refused, %d delayed",
-					r.way, r.restarts, settings.restarts, all.Requests, all.Lost, all.Refused, all.Delayed)
-			}
+		report := func(r result) {
+			all := r.all()
+			line.Show("%s: restart %d of %d, %d requests: %d lost, %d refused, %d delayed",
+				r.way, r.restarts, settings.restarts, all.Requests, all.Lost, all.Refused, all.Delayed)
 		}
 		result, err := measureOne(ctx, way, settings, report)
-		if progress {
-			fmt.Fprint(stderr, "\r\x1b[K")
+		line.Clear()
+		if result.restarts > 0 {
+			results = append(results, result)
 		}
-		results = append(results, result)
 		if way.name == best && !result.unnoticed() {
 			status = 1
 		}
@@ -70,15 +57,12 @@ func measure(ctx context.Context, settings settings, stdout, stderr io.Writer, p
 			break
 		}
 	}
+	if len(results) == 0 {
+		return status
+	}
 	if err := writeTable(stdout, settings, results); err != nil {
 		fmt.Fprintf(stderr, "restart: %v\n", err)
 		return 1
 	}
 	return status
-}
-
-// isTerminal keeps the progress line out of files and pipes.
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

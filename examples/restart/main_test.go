@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // The servers of a test are the test binary again.
@@ -71,6 +72,11 @@ func TestNobodyNoticesRestartsWithReusePort(t *testing.T) {
 	status := run(t.Context(), []string{"-method", "reuseport", "-restarts", "3", "-clients", "16", "-think", "5ms"}, &stdout, &stderr, true)
 	if status != 0 {
 		t.Errorf("exit status %d, want 0:\n%s%s", status, &stdout, &stderr)
+	}
+	for line := range strings.Lines(stdout.String()) {
+		if width := utf8.RuneCountInString(line) - 1; width > 80 {
+			t.Errorf("%d columns: %s", width, line)
+		}
 	}
 	if !strings.Contains(stdout.String(), "nobody noticed") {
 		t.Errorf("the table does not say that nobody noticed:\n%s", &stdout)

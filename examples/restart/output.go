@@ -3,10 +3,9 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
@@ -36,43 +35,31 @@ func (r result) unnoticed() bool {
 }
 
 func writeTable(w io.Writer, s settings, results []result) error {
-	out := &printer{w: w}
-	out.printf("%d clients of each kind, think time %v; each process is the child of the last one\n\n", s.clients, s.think)
-	const columns = "%-10s %8v | %8v %6v %7v %7v %8v | %8v %6v %7v %7v %8v\n"
-	out.printf(columns, "", "", "keep-", "", "", "", "", "connect", "", "", "", "")
-	out.printf(columns, "method", "restarts",
-		"alive", "lost", "refused", "delayed", "slowest",
-		"anew", "lost", "refused", "delayed", "slowest")
+	out := &demonstration.Printer{W: w}
+	out.Printf("%d clients of each kind, think time %v; each process is the child of the last\n\n", s.clients, s.think)
+	const columns = "%-10s %8v  %-13s | %8v %6v %7v %7v %8v\n"
+	out.Printf(columns, "method", "restarts", "connections", "requests", "lost", "refused", "delayed", "slowest")
 	for _, r := range results {
-		k, c := r.keeping, r.connecting
-		out.printf(columns, r.way, r.restarts,
-			k.Requests, k.Lost, k.Refused, k.Delayed, k.Slowest.Round(time.Millisecond),
-			c.Requests, c.Lost, c.Refused, c.Delayed, c.Slowest.Round(time.Millisecond))
+		for _, kind := range []struct {
+			name string
+			restart.Result
+		}{{"kept", r.keeping}, {"one a request", r.connecting}} {
+			out.Printf(columns, r.way, r.restarts, kind.name,
+				kind.Requests, kind.Lost, kind.Refused, kind.Delayed, demonstration.Rounded(kind.Slowest))
+		}
 	}
-	out.printf("\nshutdown is http.Server.Shutdown, closed is Serve on a socket that it closes at once (On), and reuseport is\n" +
-		"Serve with ReusePort, which empties its socket first.\n")
-	out.printf("A lost request was sent and got no answer: a client must not repeat a POST. A refused one could not be\n"+
-		"sent, and a delayed one took %v or more.\n", restart.DelayedFrom)
+	out.Printf("\nshutdown is http.Server.Shutdown, closed is Serve on a socket that it closes at\n" +
+		"once (On), and reuseport is Serve with ReusePort, which first empties its own.\n")
+	out.Printf("A lost request was sent and got no answer: a client must not repeat a POST. A\n"+
+		"refused one could not be sent, and a delayed one took %v or more.\n", restart.DelayedFrom)
 	for _, r := range results {
 		switch {
 		case r.way != best:
 		case r.unnoticed():
-			out.printf("With reuseport nobody noticed a restart.\n")
+			out.Printf("With reuseport nobody noticed a restart.\n")
 		default:
-			out.printf("With reuseport nobody should have noticed a restart.\n")
+			out.Printf("With reuseport nobody should have noticed a restart.\n")
 		}
 	}
-	return out.err
-}
-
-// printer remembers the first error of many writes.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
+	return out.Err
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os/exec"
 	"strings"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/demonstration"
 	"github.com/politeclose/politeclose/internal/flagvalue"
 )
 
@@ -21,8 +19,7 @@ type settings struct {
 
 const all = "all"
 
-// parse prints the usage, for -h only, to usage. Any other error is one line
-// that names the flag, the value and what is allowed.
+// parse is as [demonstration.Flags.Parse].
 func parse(args []string, usage io.Writer) (settings, error) {
 	s := settings{config: config{Streams: 16, Node: 4, Restarts: 5, Every: 10 * time.Millisecond, Timeout: 2 * time.Second}}
 	if _, err := exec.LookPath("node"); err != nil {
@@ -34,9 +31,8 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		names = append(names, m.name)
 	}
 
-	flags := flag.NewFlagSet("streams", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
+	flags := demonstration.NewFlags("streams", "Restarts a server under SSE and WebSocket streams and counts the messages lost.\n"+
+		"It serves GET /events and /socket on a port of 127.0.0.1, to its own clients.")
 	flags.Var(flagvalue.Whole(&s.Streams, 1, 1000), "streams", "`streams` of each kind, SSE and WebSocket, from Go clients")
 	flags.Var(flagvalue.Whole(&s.Node, 0, 100), "node", "`streams` of each client that Node has built in: fetch, EventSource, WebSocket;\n0 for none, as where there is no Node")
 	flags.Var(flagvalue.Whole(&s.Restarts, 1, 1000), "restarts", "`restarts` per method")
@@ -45,17 +41,8 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.OneOf(&chosen, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(usage, "Usage: streams [flags]\n\nRestarts a server under SSE and WebSocket streams and counts the messages lost.")
-		flags.SetOutput(usage)
-		flags.PrintDefaults()
+	if err := flags.Parse(args, usage); err != nil {
 		return settings{}, err
-	case err != nil:
-		return settings{}, err
-	case flags.NArg() > 0:
-		return settings{}, fmt.Errorf("unexpected argument %q: only flags are allowed, -h lists them", flags.Arg(0))
 	}
 	for _, m := range known {
 		if chosen == all || chosen == m.name {

@@ -13,47 +13,32 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
+
+	"github.com/politeclose/politeclose/internal/demonstration"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second interrupt kills
-	status := start(ctx, os.Args[1:], os.Stdout, os.Stderr, isTerminal(os.Stderr))
-	stop()
-	os.Exit(status)
+	demonstration.Main(start)
 }
 
 func start(ctx context.Context, args []string, stdout, stderr io.Writer, progress bool) (status int) {
-	settings, err := parse(args, stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "streams: %v\n", err)
-		return 2
-	}
-	return compare(ctx, settings, stdout, stderr, progress)
+	return demonstration.Start("streams", args, stdout, stderr, parse, func(s settings) (status int) {
+		return compare(ctx, s, stdout, stderr, progress)
+	})
 }
 
 func compare(ctx context.Context, s settings, stdout, stderr io.Writer, progress bool) (status int) {
-	var results []result
+	var results []result // of a restart at least: nothing is known of the others
+	line := demonstration.NewProgress(stderr, progress)
 	for _, method := range s.methods {
-		if progress {
-			s.progress = func(r result) {
-				fmt.Fprintf(stderr, "\r\x1b[K%s: restart %d of %d", r.method, len(r.drains), s.Restarts)
-			}
-		}
+		s.progress = func(r result) { line.Show("%s: restart %d of %d", r.method, len(r.drains), s.Restarts) }
 		result, err := measure(ctx, s.config, method)
-		if progress {
-			fmt.Fprint(stderr, "\r\x1b[K")
+		line.Clear()
+		if len(result.drains) > 0 {
+			results = append(results, result)
 		}
-		results = append(results, result)
 		if method.name == polite && result.failed() {
 			status = 1
 		}
@@ -64,6 +49,9 @@ func compare(ctx context.Context, s settings, stdout, stderr io.Writer, progress
 		}
 	}
 
+	if len(results) == 0 {
+		return status
+	}
 	write := writeTable
 	if s.json {
 		write = writeJSON
@@ -73,10 +61,4 @@ func compare(ctx context.Context, s settings, stdout, stderr io.Writer, progress
 		return 1
 	}
 	return status
-}
-
-// isTerminal keeps the progress line out of files and pipes.
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

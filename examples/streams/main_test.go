@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
 )
@@ -153,6 +154,11 @@ func TestTheExitStatusIsThatOfAnyLoss(t *testing.T) {
 			if !strings.Contains(stdout.String(), test.want) {
 				t.Errorf("no %q in:\n%s", test.want, &stdout)
 			}
+			for line := range strings.Lines(stdout.String()) {
+				if width := utf8.RuneCountInString(line) - 1; width > 80 {
+					t.Errorf("%d columns: %s", width, line)
+				}
+			}
 		})
 	}
 }
@@ -184,14 +190,14 @@ func TestJSONHasTheCountsOfEachKind(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedRunFailsAndStillPrintsItsRow(t *testing.T) {
+func TestAnInterruptedRunFailsAndInventsNoRow(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	interrupt(errors.New("interrupt signal received"))
 	var stdout, stderr bytes.Buffer
 	if status := start(ctx, []string{"-streams", "2", "-node", "0"}, &stdout, &stderr, false); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	if !strings.Contains(stderr.String(), "interrupt signal received") || !strings.Contains(stdout.String(), "\nshutdown ") {
+	if !strings.Contains(stderr.String(), "interrupt signal received") || stdout.Len() > 0 {
 		t.Errorf("standard error %q, standard output\n%s", &stderr, &stdout)
 	}
 }

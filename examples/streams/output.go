@@ -1,45 +1,46 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/politeclose/politeclose/internal/demonstration"
 )
 
 // writeTable is for people: what each kind of client saw under each method, and
 // what the columns mean.
 func writeTable(w io.Writer, s settings, results []result) error {
-	out := &printer{w: w}
-	out.printf("A message every %v on every stream; a drain cuts what is left after %v\n\n", s.Every, s.Timeout)
-	const columns = "%-17s %8v | %7v %6v %6v %6v | %8v %6v %7v | %6v %8v %8v\n"
-	out.printf(columns, "", "", "", "", "", "", "", "", "", "", "drain", "drain")
-	out.printf(columns, "method", "restarts", "streams", "opened", "told", "cut", "messages", "lost", "doubled", "forced", "median", "worst")
+	out := &demonstration.Printer{W: w}
+	out.Printf("A message every %v on every stream; a drain cuts what is left after %v\n\n", s.Every, s.Timeout)
+	const columns = "%-18s | %7v %6v %6v %6v | %8v %6v %7v\n"
+	out.Printf(columns, "method", "streams", "opened", "told", "cut", "messages", "lost", "doubled")
 	for _, r := range results {
-		line := func(name string, c counts, restarts, forced, median, worst any) {
-			out.printf(columns, name, restarts, c.Streams, c.Opened, c.Told, c.Cut, c.Messages, c.Lost, c.Doubled, forced, median, worst)
+		for _, c := range append([]counts{r.total()}, r.clients...) {
+			name := "  " + c.Kind
+			if c.Kind == "" {
+				name = r.method
+			}
+			out.Printf(columns, name, c.Streams, c.Opened, c.Told, c.Cut, c.Messages, c.Lost, c.Doubled)
 		}
-		line(r.method, r.total(), len(r.drains), r.forced, rounded(r.drainMedian()), rounded(r.drainWorst()))
-		for _, c := range r.clients {
-			line("  "+c.Kind, c, "", "", "", "")
-		}
+		out.Printf("  %d restarts, %d connections forced; a drain took %s, at worst %s\n", len(r.drains), r.forced,
+			demonstration.Rounded(r.drainMedian()), demonstration.Rounded(r.drainWorst()))
 	}
-	out.printf("\nA stream that ends is opened again: told, where the server had said that it leaves, or cut. Lost are events\n" +
-		"never seen, and WebSocket messages sent and not answered. Last-Event-ID brings back the events that a cut\n" +
-		"stream missed; nothing brings back such an answer. Forced are connections cut by the server at its end.\n")
+	out.Printf("\nA stream that ends is opened again: told, where the server had said that it\n" +
+		"leaves, or cut. Lost are events never seen, and WebSocket messages sent and not\n" +
+		"answered. Last-Event-ID brings back the events that a cut stream missed; nothing\n" +
+		"brings back such an answer. Forced are connections cut by the server at its end.\n")
 	if missing := missing(results); len(missing) > 0 {
-		out.printf("Not asked for, or not in a Node here: %s.\n", strings.Join(missing, ", "))
+		out.Printf("Not asked for, or not in this Node:\n%s.\n", strings.Join(missing, ", "))
 	}
 	for _, r := range results {
 		if r.method == polite && r.failed() {
-			out.printf("politeclose lost, doubled or cut some, and should not.\n")
+			out.Printf("politeclose lost, doubled or cut some, and should not.\n")
 		} else if r.method == polite {
-			out.printf("politeclose lost and cut none: every stream was told, and came again by itself.\n")
+			out.Printf("politeclose lost and cut none: every stream was told, and came again.\n")
 		}
 	}
-	return out.err
+	return out.Err
 }
 
 // missing names the clients of Node's that took no part.
@@ -51,22 +52,6 @@ func missing(results []result) (kinds []string) {
 		}
 	}
 	return kinds
-}
-
-func rounded(d time.Duration) string { return fmt.Sprintf("%.1fms", inMilliseconds(d)) }
-
-func inMilliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// printer remembers the first error of many writes.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
 }
 
 // writeJSON is for programs.
@@ -84,14 +69,12 @@ func writeJSON(w io.Writer, s settings, results []result) error {
 		Every   float64 `json:"every_ms"`
 		Timeout float64 `json:"timeout_ms"`
 		Results []entry `json:"results"`
-	}{inMilliseconds(s.Every), inMilliseconds(s.Timeout), nil}
+	}{demonstration.Milliseconds(s.Every), demonstration.Milliseconds(s.Timeout), nil}
 	for _, r := range results {
 		document.Results = append(document.Results, entry{
 			r.method, len(r.drains), r.total(), r.forced,
-			inMilliseconds(r.drainMedian()), inMilliseconds(r.drainWorst()), r.clients,
+			demonstration.Milliseconds(r.drainMedian()), demonstration.Milliseconds(r.drainWorst()), r.clients,
 		})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(document)
+	return demonstration.WriteJSON(w, document)
 }
