@@ -3,7 +3,7 @@
 //
 //	go run . > ../docs/benchmarks.md
 //
-// It takes about a quarter of an hour on two cores, and wants a machine that does nothing
+// It takes about ten minutes on two cores, and wants a machine that does nothing
 // else. With -quick it takes seconds, for a look at the tables alone. It is a
 // module of its own, so that nobody who uses politeclose pays for what it is
 // compared with.
@@ -35,7 +35,7 @@ type sizes struct {
 }
 
 var (
-	full  = sizes{31, 20 * time.Millisecond, 21, 500 * time.Millisecond, 5, 4, 2 * time.Second}
+	full  = sizes{31, 20 * time.Millisecond, 21, 200 * time.Millisecond, 5, 4, 2 * time.Second}
 	quick = sizes{3, 5 * time.Millisecond, 5, 10 * time.Millisecond, 1, 1, time.Second}
 )
 
