@@ -169,28 +169,8 @@ var scenes = []scene{
 			return "sees it"
 		},
 	},
-	{ // a request crosses the end
-		think: 20 * time.Millisecond,
-		act: func(n int, conn net.Conn, _ *http.Request) bool {
-			if n == 1 {
-				answerWith(conn, "")
-			}
-			return n == 1
-		},
-		observe: observeCrossing,
-	},
-	{ // a request crosses the 408
-		think: 20 * time.Millisecond,
-		act: func(n int, conn net.Conn, _ *http.Request) bool {
-			if n == 1 {
-				answerWith(conn, "")
-				return true
-			}
-			io.WriteString(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-			return false
-		},
-		observe: observeCrossing,
-	},
+	silentCrossing,
+	answeredCrossing,
 	{ // Keep-Alive: timeout=1
 		think: 1300 * time.Millisecond,
 		act: func(_ int, conn net.Conn, _ *http.Request) bool {
@@ -205,6 +185,32 @@ var scenes = []scene{
 		},
 	},
 }
+
+// A request crosses the end of a connection that has had one before.
+var (
+	silentCrossing = scene{
+		think: 20 * time.Millisecond,
+		act: func(n int, conn net.Conn, _ *http.Request) bool {
+			if n == 1 {
+				answerWith(conn, "")
+			}
+			return n == 1
+		},
+		observe: observeCrossing,
+	}
+	answeredCrossing = scene{
+		think: 20 * time.Millisecond,
+		act: func(n int, conn net.Conn, _ *http.Request) bool {
+			if n == 1 {
+				answerWith(conn, "")
+				return true
+			}
+			io.WriteString(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			return false
+		},
+		observe: observeCrossing,
+	}
+)
 
 func observeCrossing(s *stage, r result) string {
 	switch {
@@ -234,14 +240,26 @@ type stage struct {
 	connections int
 	names       map[string]bool
 	again       int // requests that came a second time
+	crossed     int // requests that were not a connection's first
 }
 
 func (scene scene) watch(t *testing.T, start startTraffic) string {
+	s, address, end := scene.open(t)
+	b := newBook()
+	start(t, traffic{url: "http://" + address + "/", workers: 1, each: 4, think: scene.think, answer: answer}, b)()
+	end()
+	return scene.observe(s, b.losses())
+}
+
+// open starts the server of a scene. end waits until its clients have gone, after
+// which the stage may be read.
+func (scene scene) open(t *testing.T) (s *stage, address string, end func()) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{names: make(map[string]bool)}
+	s = &stage{names: make(map[string]bool)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -252,10 +270,16 @@ func (scene scene) watch(t *testing.T, start startTraffic) string {
 			serving.Go(func() { s.serve(conn, scene) })
 		}
 	})
-	b := newBook()
-	start(t, traffic{url: "http://" + listener.Addr().String() + "/", workers: 1, each: 4, think: scene.think, answer: answer}, b)()
-	listener.Close()
-	serving.Wait()
+	end = sync.OnceFunc(func() {
+		listener.Close()
+		serving.Wait()
+	})
+	return s, listener.Addr().String(), end
+}
+
+// losses is result without a look at who executed what: a scene's server says
+// nothing of that.
+func (b *book) losses() result {
 	r := result{causes: map[string]int{}}
 	for _, cause := range b.heard {
 		if cause != "" {
@@ -263,7 +287,7 @@ func (scene scene) watch(t *testing.T, start startTraffic) string {
 			r.causes[cause]++
 		}
 	}
-	return scene.observe(s, r)
+	return r
 }
 
 func (s *stage) serve(conn net.Conn, scene scene) {
@@ -293,6 +317,8 @@ func (s *stage) see(n int, name string) {
 	defer s.mu.Unlock()
 	if n == 1 {
 		s.connections++
+	} else {
+		s.crossed++
 	}
 	if s.names[name] {
 		s.again++
