@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` that serves /, /accounts/7/keys, /login and /readyz; port 0 takes a free one")
 	flag.Parse()
 	if err := serve(*addr); err != nil {
 		log.Fatal(err)
