@@ -78,7 +78,7 @@ func TestClosesOutsideADrain(t *testing.T) {
 
 // A proxy is a client like any other. These keep connections to both replicas.
 func TestClosesOutsideADrainBehindAProxy(t *testing.T) {
-	for _, proxy := range commonProxies {
+	for _, proxy := range commonProxies() {
 		for _, rule := range rules {
 			t.Run(proxy.name+"/"+rule.name, func(t *testing.T) {
 				t.Parallel()

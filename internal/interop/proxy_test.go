@@ -30,19 +30,29 @@ type proxy struct {
 	start func(t *testing.T, front, one, two string)
 }
 
-// proxies has those that most programs are behind, and all of them at full size.
+// proxies has those that most programs are behind, and all of them at full size;
+// under the race detector few, as of the clients.
 func proxies() []proxy {
-	if os.Getenv("POLITECLOSE_FULL") == "" {
-		return commonProxies
+	if os.Getenv("POLITECLOSE_FULL") == "" || underRaceDetector {
+		return commonProxies()
 	}
-	return slices.Concat(commonProxies, moreProxies)
+	return slices.Concat(commonProxies(), moreProxies)
+}
+
+func commonProxies() []proxy {
+	if underRaceDetector {
+		return fewProxies
+	}
+	return slices.Concat(fewProxies, alsoCommonProxies)
 }
 
 var (
-	commonProxies = []proxy{
+	fewProxies = []proxy{
 		{name: "nginx", shutdownLoses: true, drain: serviceFlags, start: startNginx},
 		{name: "HAProxy", healthChecks: true, shutdownLoses: true, drain: lameDuckFlags, start: startHAProxy},
 		{name: "Apache httpd", drain: serviceFlags, start: startHTTPD},
+	}
+	alsoCommonProxies = []proxy{
 		{name: "Caddy", drain: serviceFlags, start: startCaddy("")},
 		{name: "Varnish", drain: serviceFlags, start: startVarnish},
 		{name: "ReverseProxy", drain: serviceFlags, start: startReverseProxy(false)},
