@@ -111,8 +111,8 @@ func TestNobodyIsClosedWithoutNeed(t *testing.T) {
 // takes the replicas that restart for ready, and come back to them.
 func TestWhoLeavesBeforeTheBalancerKnowsIsMovedAgain(t *testing.T) {
 	moves := func(quiet, spread time.Duration) float64 {
-		cfg := config("restart by quarters", "none", Random, time.Minute)
-		cfg.Clients, cfg.Think, cfg.Quiet, cfg.DrainSpread = 2000, 2*time.Second, quiet, spread
+		cfg := config("restart by quarters", "none", Random, 45*time.Second)
+		cfg.Replicas, cfg.Clients, cfg.Think, cfg.Quiet, cfg.DrainSpread = 20, 1000, 2*time.Second, quiet, spread
 		return simulate(t, cfg).Moves
 	}
 	atOnce := moves(0, 0)
