@@ -80,12 +80,17 @@ func closeUnserved(l net.Listener) {
 	}
 	_ = tcp.SetDeadline(time.Now().Add(unservedGrace))
 	for c, err := tcp.Accept(); err == nil; c, err = tcp.Accept() {
-		time.AfterFunc(unservedGrace, func() { c.Close() })
+		time.AfterFunc(unservedEnd, func() { c.Close() })
 	}
 }
 
-// unservedGrace is longer than a connect takes on the machine itself.
-const unservedGrace = 20 * time.Millisecond
+const (
+	// unservedGrace is longer than a connect takes on the machine itself.
+	unservedGrace = 20 * time.Millisecond
+	// unservedEnd leaves Serve the time to return before them, also on a busy
+	// machine.
+	unservedEnd = 10 * unservedGrace
+)
 
 // prepare does what can fail.
 func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *serveConfig, bad error, arrived chan os.Signal) (*drain, error) {
