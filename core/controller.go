@@ -102,10 +102,7 @@ func (c *Controller) drainShare(now int64) float64 {
 	if since == 0 {
 		return 0
 	}
-	if c.spread == 0 {
-		return 1
-	}
-	return min(max(0, float64(now-since)/float64(c.spread)), 1)
+	return c.schedule.Share(since, now)
 }
 
 func (c *Controller) reason(i reasonIndex) Reason { return c.reasons[i-1] }

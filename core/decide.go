@@ -193,7 +193,7 @@ func (e *Exchange) allowed(c *Controller, reason reasonIndex, now int64) bool {
 }
 
 func (e *Exchange) drains(c *Controller, now int64) bool {
-	if c.spread == 0 {
+	if c.schedule.AtOnce() {
 		return true
 	}
 	if now == 0 {

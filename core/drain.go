@@ -7,8 +7,9 @@ import (
 )
 
 // Drain raises the drain flag: from now on responses announce that their
-// connection ends, at once or over the DrainSpread, [Controller.Draining] is
-// true, and the channels of [Leaving] and [Controller.DrainStarted] close. It
+// connection ends, at once or as [DrainDelay] and [DrainSpread] say, and the
+// channels of [Leaving] close with that. [Controller.Draining] is true and the
+// channel of [Controller.DrainStarted] closed at once. It
 // closes no connection by itself; stdlib.Serve is the whole sequence. Calling
 // it again changes nothing.
 func (c *Controller) Drain() { c.drain.Raise() }
@@ -34,7 +35,11 @@ func (c *Controller) DrainStarted() <-chan struct{} { return c.drain.Started() }
 
 // DrainSpread returns what the option of that name set, for servers that check
 // whether it fits.
-func (c *Controller) DrainSpread() time.Duration { return c.spread }
+func (c *Controller) DrainSpread() time.Duration { return c.schedule.Spread }
+
+// DrainDelay returns what the option of that name set, for servers that check
+// whether it fits.
+func (c *Controller) DrainDelay() time.Duration { return c.schedule.Delay }
 
 // ListenerClosed is for servers: it says that a listener was closed for good,
 // so that Resume refuses from now on.

@@ -80,6 +80,55 @@ func TestASpreadDrainTakesEachConnectionAtItsOwnMoment(t *testing.T) {
 	})
 }
 
+func TestADelayedDrainAnnouncesNothingBeforeAndFailsReadinessAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newController(t, DrainDelay(10*time.Second))
+		conn := openConnection(c)
+		started := c.DrainStarted()
+		c.Drain()
+		<-started
+		if !c.Draining() {
+			t.Error("it does not drain")
+		}
+		for range 10 {
+			if exchange(c, requestOn(conn, "/"), nothing).announces() {
+				t.Fatal("it announces too early")
+			}
+			if wait, draining := conn.UntilDrain(); !draining || wait <= 0 {
+				t.Errorf("its moment is in %v; draining: %v", wait, draining)
+			}
+			time.Sleep(time.Second)
+		}
+		if !exchange(c, requestOn(conn, "/"), nothing).announces() {
+			t.Error("it does not announce after the delay")
+		}
+		if !exchange(c, requestOn(openConnection(c), "/"), nothing).announces() {
+			t.Error("a connection that comes later is not announced")
+		}
+	})
+}
+
+func TestADelayedDrainThatIsCalledOffHasItsDelayAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newController(t, DrainDelay(10*time.Second))
+		conn := openConnection(c)
+		c.Drain()
+		time.Sleep(9 * time.Second)
+		if !c.Resume() {
+			t.Fatal("Resume refuses")
+		}
+		c.Drain()
+		time.Sleep(9 * time.Second)
+		if exchange(c, requestOn(conn, "/"), nothing).announces() {
+			t.Error("it announces too early")
+		}
+		time.Sleep(time.Second)
+		if !exchange(c, requestOn(conn, "/"), nothing).announces() {
+			t.Error("it does not announce after the delay")
+		}
+	})
+}
+
 func TestAConnectionAcceptedDuringASpreadDrainHasTheRestOfItBeforeItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newController(t, DrainSpread(10*time.Second))

@@ -27,6 +27,8 @@ func TestLeavingClosesWhenTheConnectionHasToGo(t *testing.T) {
 	}{
 		{"at once in a drain", nil, ReasonDrain, drain, 0},
 		{"at its own moment in a spread drain", []Option{DrainSpread(10 * time.Second)}, ReasonDrain, drain, 5 * time.Second},
+		{"after the delay of a drain", []Option{DrainDelay(10 * time.Second)}, ReasonDrain, drain, 10 * time.Second},
+		{"at its own moment after the delay", []Option{DrainDelay(5 * time.Second), DrainSpread(10 * time.Second)}, ReasonDrain, drain, 10 * time.Second},
 		{"when the server is shut down", nil, ReasonDrain, func(_ *Controller, conn *Connection) { conn.CloseLeaving() }, 0},
 		{"when the connection is gone", nil, "", func(_ *Controller, conn *Connection) { conn.SetState(http.StateClosed) }, 0},
 		{"at its age", []Option{OnAge(time.Minute)}, ReasonAge, wait, time.Minute},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // Option configures a [Controller]. An Option with a bad argument makes [New]
@@ -43,7 +44,7 @@ func New(opts ...Option) (*Controller, error) {
 	}
 	c.excess.init(cfg, c.counters.Staying)
 	c.drain.Init(cfg.flags, c.now, cfg.logger)
-	c.leaving.Init(&c.drain, c.spread, c.now, uint32(drainIndex))
+	c.leaving.Init(&c.drain, c.schedule, c.now, uint32(drainIndex))
 	c.closes.init(len(cfg.reasons))
 	c.observers.init(c)
 	return c, nil
@@ -68,7 +69,7 @@ type config struct {
 	signals     []Signal
 	fairShare   func() int
 	flags       []func() bool
-	spread      time.Duration
+	schedule    shed.Schedule // of a drain
 	perSecond   float64
 	burst       int
 	simulated   *simulation
@@ -272,7 +273,25 @@ func DrainSpread(d time.Duration) Option {
 		if d < 0 {
 			return fmt.Errorf("DrainSpread: %v is not allowed; it must be 0 or more", d)
 		}
-		c.spread = d
+		c.schedule.Spread = d
+		return nil
+	}
+}
+
+// DrainDelay sets how long a drain announces nothing after it has begun; a
+// [DrainSpread] begins after that. [Controller.Draining] is true at once, so that
+// readiness fails, and the balancer has the time to take the replica out: who
+// is told to leave before that may come back to it, or to another one that goes
+// next. kube-apiserver has the same as --shutdown-delay-duration. The default 0
+// announces at once. A negative duration is an error, and for stdlib's Serve and
+// Shutdown one above the lame duck is: a listener would be closed before a word
+// is said.
+func DrainDelay(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("DrainDelay: %v is not allowed; it must be 0 or more", d)
+		}
+		c.schedule.Delay = d
 		return nil
 	}
 }

@@ -36,6 +36,7 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{OnExcess(nil), []string{"OnExcess", "nil"}},
 		{Simulated(nil, 1), []string{"Simulated", "nil"}},
 		{DrainWhen(nil), []string{"DrainWhen", "nil"}},
+		{DrainDelay(-1), []string{"DrainDelay", "-1ns", "0 or more"}},
 		{DrainSpread(-1), []string{"DrainSpread", "-1ns", "0 or more"}},
 		{Budget(0, 1), []string{"Budget", "0 closes", "greater than 0"}},
 		{Budget(math.NaN(), 1), []string{"Budget", "NaN"}},

@@ -41,10 +41,11 @@ func (c *Connection) AnnounceWith(announce func(Reason)) {
 
 // UntilDrain returns how long it is until the connection's own moment in the
 // drain, 0 or less where that has come, and whether the Controller is draining
-// at all. Without a [DrainSpread] the moment is the drain's beginning.
+// at all. Without a [DrainSpread] or a [DrainDelay] the moment is the drain's
+// beginning.
 func (c *Connection) UntilDrain() (wait time.Duration, draining bool) {
 	since := c.ctl.drainSince()
-	moment := since + int64(c.lot.Float()*float64(c.ctl.spread))
+	moment := c.ctl.schedule.Moment(since, c.lot)
 	return time.Duration(moment - c.ctl.now()), since != 0
 }
 

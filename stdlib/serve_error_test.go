@@ -28,6 +28,7 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 	var noContext context.Context
 	ctx, srv, ctl := t.Context(), &http.Server{}, servertest.NewController(t)
 	spread := servertest.NewController(t, core.DrainSpread(time.Minute))
+	delay := servertest.NewController(t, core.DrainDelay(5*time.Second), core.DrainSpread(6*time.Second))
 	for _, c := range []struct {
 		name string
 		ctx  context.Context
@@ -55,6 +56,9 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{"a nil signal", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(os.Interrupt, nil)}, []string{"Signals", "signal 2", "nil"}},
 		{"no context to force by", ctx, srv, ctl, []stdlib.ServeOption{stdlib.ForceContext(noContext)}, []string{"ForceContext", "nil"}},
 		{"a spread that does not fit", ctx, srv, spread, nil, []string{"DrainSpread", "1m0s", "DrainTimeout", "25s"}},
+		{"a delay without a lame duck", ctx, srv, delay, nil, []string{"DrainDelay", "5s", "LameDuck", "0s"}},
+		{"a delay beyond the lame duck", ctx, srv, delay, []stdlib.ServeOption{stdlib.LameDuck(4 * time.Second)}, []string{"DrainDelay", "5s", "at most", "4s"}},
+		{"a spread that does not fit behind the delay", ctx, srv, delay, []stdlib.ServeOption{stdlib.LameDuck(5 * time.Second), stdlib.DrainTimeout(10 * time.Second)}, []string{"DrainSpread", "6s", "DrainTimeout", "10s", "DrainDelay", "5s"}},
 		{"a spread as long as the timeout", ctx, srv, spread, []stdlib.ServeOption{stdlib.DrainTimeout(time.Minute)}, []string{"DrainSpread", "1m0s", "less"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -242,8 +242,12 @@ func (c *serveConfig) checkTimes(ctl *core.Controller, timeout string) error {
 	if c.lameDuck >= c.drainTimeout {
 		return fmt.Errorf("LameDuck: %v does not fit; it must be less than %s, which is %v and includes it", c.lameDuck, timeout, c.drainTimeout)
 	}
-	if spread := ctl.DrainSpread(); spread >= c.drainTimeout {
-		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than %s, which is %v", spread, timeout, c.drainTimeout)
+	delay, spread := ctl.DrainDelay(), ctl.DrainSpread()
+	if delay > c.lameDuck {
+		return fmt.Errorf("the Controller's DrainDelay: %v does not fit; it must be at most the LameDuck, which is %v", delay, c.lameDuck)
+	}
+	if spread >= c.drainTimeout-delay {
+		return fmt.Errorf("the Controller's DrainSpread: %v does not fit; it must be less than %s, which is %v, without the DrainDelay, which is %v", spread, timeout, c.drainTimeout, delay)
 	}
 	return nil
 }

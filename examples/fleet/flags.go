@@ -52,7 +52,7 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.OneOf(&scenario, scenarioNames), "scenario", "what `happens`: "+strings.Join(scenarioNames, ", "))
 	flags.Var(flagvalue.OneOf(&policy, policyNames), "policy", "the `rule`: "+strings.Join(policyNames, ", "))
 	flags.Var(flagvalue.Duration(&s.duration, time.Second, 24*time.Hour), "duration", "simulated `time`, in place of the scenario's own")
-	flags.Var(flagvalue.Duration(&s.Quiet, 0, fleetsim.Restart), "quiet", "`time` for which a replica that restarts fails its readiness before it announces")
+	flags.Var(flagvalue.Duration(&s.DrainDelay, 0, fleetsim.Restart), "drain-delay", "`time` before a replica that restarts announces (core.DrainDelay)")
 	flags.Var(flagvalue.Duration(&s.DrainSpread, 0, fleetsim.Restart), "drain-spread", "`time` over which a replica that restarts announces (core.DrainSpread)")
 	flags.StringVar(&seed, "seed", seed, "`number` from which all chance comes; the same gives the same result")
 	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with the connections of each replica over time")

@@ -13,7 +13,7 @@ import (
 func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
 	for _, args := range [][]string{
 		{"-replicas", "3"}, {"-clients", "many"}, {"-think", "0s"}, {"-placement", "best"}, {"-scenario", "fire"},
-		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-quiet", "1m"}, {"-drain-spread", "11s"}, {"-json=perhaps"}, {"now"},
+		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-drain-delay", "1m"}, {"-drain-spread", "11s"}, {"-json=perhaps"}, {"now"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if status := run(t.Context(), args, &stdout, &stderr, true); status != 2 {

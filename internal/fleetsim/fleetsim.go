@@ -25,9 +25,8 @@ type Config struct {
 	Think     time.Duration // mean of an exponential distribution
 	Duration  time.Duration // from the scenario's first event
 	Seed      uint64
-	// A replica that drains says nothing for Quiet, while its readiness fails
-	// already, and then announces over DrainSpread.
-	Quiet, DrainSpread time.Duration
+	// The Controllers have these options, for the replicas that restart.
+	DrainDelay, DrainSpread time.Duration
 	// Progress is called now and then with how much of Duration has passed.
 	Progress func(passed time.Duration)
 }

@@ -110,13 +110,13 @@ func TestNobodyIsClosedWithoutNeed(t *testing.T) {
 // TestWhoLeavesBeforeTheBalancerKnowsIsMovedAgain has clients that leave while the balancer still
 // takes the replicas that restart for ready, and come back to them.
 func TestWhoLeavesBeforeTheBalancerKnowsIsMovedAgain(t *testing.T) {
-	moves := func(quiet, spread time.Duration) float64 {
+	moves := func(delay, spread time.Duration) float64 {
 		cfg := config("restart by quarters", "none", Random, 45*time.Second)
-		cfg.Replicas, cfg.Clients, cfg.Think, cfg.Quiet, cfg.DrainSpread = 20, 1000, 2*time.Second, quiet, spread
+		cfg.Replicas, cfg.Clients, cfg.Think, cfg.DrainDelay, cfg.DrainSpread = 20, 1000, 2*time.Second, delay, spread
 		return simulate(t, cfg).Moves
 	}
 	atOnce := moves(0, 0)
-	for name, later := range map[string]float64{"quiet": moves(notice, 0), "spread": moves(0, Restart/2)} {
+	for name, later := range map[string]float64{"delay": moves(notice, 0), "spread": moves(0, Restart/2)} {
 		if later > 0.97*atOnce {
 			t.Errorf("%s: %.3f moves per connection, %.3f at once", name, later, atOnce)
 		}

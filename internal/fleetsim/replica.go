@@ -36,7 +36,7 @@ func (w *world) addReplica() error {
 	seed := w.Seed<<16 + uint64(number)
 	clock := func() time.Duration { return w.now }
 	options := []core.Option{
-		core.Simulated(clock, seed), core.Logger(quiet), core.Budget(budget, 2*budget), core.DrainSpread(w.DrainSpread),
+		core.Simulated(clock, seed), core.Logger(quiet), core.Budget(budget, 2*budget), core.DrainDelay(w.DrainDelay), core.DrainSpread(w.DrainSpread),
 	}
 	if w.Policy.age > 0 {
 		options = append(options, core.OnAge(w.Policy.age))

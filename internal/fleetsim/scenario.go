@@ -45,8 +45,8 @@ const (
 )
 
 // restartBy replaces so many replicas at once, and the next ones when they have
-// been. While one drains it announces to everybody who asks, after the Quiet and
-// over the DrainSpread; who has not asked at the end finds its connection closed.
+// been. While one drains it announces to everybody who asks, after the DrainDelay
+// and over the DrainSpread; who has not asked at the end finds its connection closed.
 func restartBy(w *world, n int) error {
 	old := w.balancer.ready
 	var next func(*world)
@@ -58,7 +58,7 @@ func restartBy(w *world, n int) error {
 		these := old[:min(n, len(old))]
 		old = old[len(these):]
 		for _, r := range these {
-			w.schedule(w.Quiet, func(*world) error { r.ctl.Drain(); return nil })
+			r.ctl.Drain()
 			w.schedule(notice, func(w *world) error { w.balancer.remove(r); return nil })
 		}
 		w.schedule(Restart, func(w *world) error {

@@ -12,7 +12,7 @@ import (
 // takes it that has no stream. While there are any they watch the drain flag.
 type Channels struct {
 	drain    *drainflag.Flag
-	spread   time.Duration
+	moments  shed.Schedule
 	clock    func() int64
 	forDrain uint32
 
@@ -22,9 +22,9 @@ type Channels struct {
 }
 
 // Init must be called before anything else. forDrain is the reason of a drain,
-// whose closes are spread over this time; clock is the flag's.
-func (ls *Channels) Init(drain *drainflag.Flag, spread time.Duration, clock func() int64, forDrain uint32) {
-	ls.drain, ls.spread, ls.clock, ls.forDrain = drain, spread, clock, forDrain
+// whose closes have these moments; clock is the flag's.
+func (ls *Channels) Init(drain *drainflag.Flag, moments shed.Schedule, clock func() int64, forDrain uint32) {
+	ls.drain, ls.moments, ls.clock, ls.forDrain = drain, moments, clock, forDrain
 }
 
 // Add opens a channel for a stream of a connection with this lot.
@@ -93,6 +93,6 @@ func (ls *Channels) schedule(l *Channel) {
 	if since == 0 {
 		return
 	}
-	moment := since + int64(l.lot.Float()*float64(ls.spread))
+	moment := ls.moments.Moment(since, l.lot)
 	l.drain = time.AfterFunc(time.Duration(moment-ls.clock()), func() { ls.remove(l, ls.forDrain) })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/drainflag"
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 const forDrain = 1
@@ -16,7 +17,7 @@ func newChannels(spread time.Duration) (*Channels, *drainflag.Flag) {
 	ls, flag, start := new(Channels), new(drainflag.Flag), time.Now()
 	clock := func() int64 { return int64(time.Since(start)) + 1 }
 	flag.Init(nil, clock, slog.New(slog.DiscardHandler))
-	ls.Init(flag, spread, clock, forDrain)
+	ls.Init(flag, shed.Schedule{Spread: spread}, clock, forDrain)
 	return ls, flag
 }
 

@@ -1,10 +1,11 @@
 // Package shed is the arithmetic of closing a share of the connections: whose
 // turn it is, how many there may be, and whether they do any good.
 //
-//	Lot     a connection's place in the share, from 0 to 1
-//	Budget  how many closes per second, at most
-//	Load    the share that has to go for load, and its restraint
-//	Excess  how many have to go so that a fair share is left
+//	Lot       a connection's place in the share, from 0 to 1
+//	Schedule  the share that has to go in a drain
+//	Budget    how many closes per second, at most
+//	Load      the share that has to go for load, and its restraint
+//	Excess    how many have to go so that a fair share is left
 //
 // When a load signal is half-way between its thresholds, [Load.Share] comes to
 // be 0.5. A connection whose [Lot] is below that asks [Load.Take] whether it
