@@ -19,6 +19,11 @@ type arrangement struct {
 type stack struct {
 	handler      http.Handler
 	writesHeader bool // of the framework
+	// entered, if set, is the handler behind an entry of its own, for a server that
+	// recorded has prepared: its connections are known and there is no entry, so
+	// that one of its handlers can go through whole exchanges again and again.
+	entered  http.Handler
+	recorded func(*http.Server, net.Listener) (net.Listener, error)
 	// prepare, if set, lets the arrangement know of the server's connections.
 	prepare func(*http.Server, net.Listener) (net.Listener, error)
 	// stop, if set, ends what runs in the background. Its error says that something

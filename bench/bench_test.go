@@ -234,7 +234,7 @@ func TestWhatIsNotMeantToBeMeasuredIsAnError(t *testing.T) {
 		build := untracked.build
 		untracked.build = func(application http.HandlerFunc, ends bool) (stack, error) {
 			s, err := build(application, ends)
-			s.prepare = nil
+			s.recorded = nil
 			return s, err
 		}
 		if _, err := exchangeCosts(t.Context(), p, []arrangement{untracked}, tiny); err == nil || !strings.Contains(err.Error(), "untracked") {

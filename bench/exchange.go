@@ -31,6 +31,9 @@ func newExchanger(a arrangement, p protocol) (*exchanger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if installed.entered != nil {
+		installed.handler, installed.prepare = installed.entered, installed.recorded
+	}
 	e := &exchanger{
 		transport:  p.newTransport(),
 		benchmarks: make(chan *testing.B, 1),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,9 +63,19 @@ func politeWith(name string, f framework, rules []core.Option, prepare ...func(*
 		if ends {
 			ctl.Drain()
 		}
+		handler := f.serve(ctl, application)
 		return stack{
-			handler:      f.serve(ctl, application),
+			handler:      handler,
 			writesHeader: f.writesHeader,
+			entered:      core.NewEntry(ctl, handler),
+			recorded: func(server *http.Server, listener net.Listener) (net.Listener, error) {
+				server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+					record := new(core.Connection)
+					record.Open(ctl, c)
+					return record.Context(ctx)
+				}
+				return listener, nil
+			},
 			prepare: func(server *http.Server, listener net.Listener) (net.Listener, error) {
 				return stdlib.Listener(listener, ctl), stdlib.Track(server, ctl)
 			},
