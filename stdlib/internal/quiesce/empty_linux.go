@@ -14,8 +14,9 @@ const (
 	// then may never.
 	longest = time.Second
 	// settling is what a packet may take that a processor was working on when the
-	// socket changed.
-	settling = time.Millisecond
+	// socket changed: microseconds, unless it is a virtual processor that did not
+	// get its turn just then.
+	settling = 10 * time.Millisecond
 	// nextLook is the pause between two looks at the kernel's tables.
 	nextLook = 2 * time.Millisecond
 	// roundTrip is longer than most handshakes take, for where they cannot be seen.
