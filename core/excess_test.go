@@ -240,7 +240,7 @@ func TestLoadIsAskedBeforeExcess(t *testing.T) {
 			last = append(last, openConnection(c.ctl))
 		}
 		time.Sleep(time.Minute)
-		c.run(29 * time.Second) // so that half of all have had their turn
+		c.run(20 * time.Second) // so that two thirds of all have had their turn
 		load.set(1)
 		time.Sleep(time.Second)
 		c.ctl.load.refresh(c.ctl.now())
