@@ -240,12 +240,25 @@ func (d *drain) listenersHaveEnded() bool {
 	return all
 }
 
+// awaitSockets waits until what the drain closes is closed, so that the address is
+// free for whoever listens next: Accept, which said that there is nothing more, may
+// return a moment before Close does.
+func awaitSockets(tallies []*tally) {
+	end := time.Now().Add(lastWait)
+	for _, t := range tallies {
+		if l := t.listener; l != nil && l.closing.Load() {
+			l.shut.opensWithin(time.Until(end))
+		}
+	}
+}
+
 // lastWait is how long a drain that has come to its end waits for user code.
 const lastWait = time.Second
 
 // shutDown is the end of the server, where this is its last drain. It lets the
 // program's own Serve return.
 func (d *drain) shutDown() {
+	defer awaitSockets(d.tallies())
 	defer d.tracker.release(d)
 	if !d.last || d.byOthers && !d.isForced() {
 		return

@@ -98,7 +98,8 @@ type listener struct {
 
 	base    context.Context // of the connections, where hooks serves the listener
 	nested  bool            // and then net/http closes what is listened on as well
-	closed  atomic.Bool     // what is listened on
+	closed  atomic.Bool     // what is listened on, or about to be
+	shut    *latch          // opens when it is
 	closing atomic.Bool     // by beginClose
 
 	loss     error // why somebody may have been lost by the close; there when ended opens
@@ -108,7 +109,7 @@ type listener struct {
 }
 
 func newListener(inner net.Listener, ctl *core.Controller) *listener {
-	l := &listener{Listener: inner, ctl: ctl, ended: newLatch(), released: newLatch()}
+	l := &listener{Listener: inner, ctl: ctl, shut: newLatch(), ended: newLatch(), released: newLatch()}
 	l.tally.listener = l
 	return l
 }
@@ -193,6 +194,7 @@ func (l *listener) closeInner() error {
 	if l.closed.Swap(true) {
 		return net.ErrClosed
 	}
+	defer l.shut.open(nil)
 	return l.Listener.Close()
 }
 
