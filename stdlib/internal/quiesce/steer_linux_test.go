@@ -57,11 +57,12 @@ func visit(t *testing.T, address string) *visitors {
 	return v
 }
 
-// expectNobodyWaited fails the test if a SYN was dropped: it is sent again a second
-// later.
+// expectNobodyWaited fails the test if SYNs were dropped: they are sent again a
+// second later. One is not held against the steps, whose faults drop those of all
+// visitors: a virtual processor may have stood still with it for too long.
 func (v *visitors) expectNobodyWaited(t *testing.T) {
 	t.Helper()
-	if n := v.waited.Load(); n > 0 {
+	if n := v.waited.Load(); n > 1 {
 		t.Errorf("%d of %d visitors had to send their SYN again", n, v.visits.Load())
 	}
 }
