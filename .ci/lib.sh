@@ -206,5 +206,5 @@ debian_packages() {
 # npm_packages: those of Node's clients that are not part of Node, where they are used.
 npm_packages() {
   cd internal/interop/testdata
-  npm install --no-package-lock --no-audit --no-fund
+  npm install --no-package-lock --no-audit --no-fund --prefer-offline
 }

@@ -124,7 +124,7 @@ func exchangeSection(ctx context.Context, size sizes) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, `## One exchange that keeps its connection
 
-A loop within one handler of a real server that tracks the connection, so that net/http's own writer is below; the
+A loop within one handler of a real server that knows the connection, so that net/http's own writer is below; the
 application writes nothing. The least of %d rounds of %v, in which all take turns. "× alone" and "added" compare with the
 framework alone; the last column is what is added, as a multiple of what httpsnoop adds. All of it lives in one process, whose
 garbage collector has more to mark than one server's would: what allocates takes longer than in package core's own benchmark.

@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// Drain raises the drain flag: from now on responses announce that their
-// connection ends, at once or as [DrainDelay] and [DrainSpread] say, and the
-// channels of [Leaving] close with that. [Controller.Draining] is true and the
-// channel of [Controller.DrainStarted] closed at once. It
-// closes no connection by itself; stdlib.Serve is the whole sequence. Calling
-// it again changes nothing.
+// Drain raises the drain flag: responses announce that their connection ends
+// and the channels of [Leaving] close, at once or as [DrainDelay] and
+// [DrainSpread] say. [Controller.Draining] is true and the channel of
+// [Controller.DrainStarted] closed at once. It closes no connection by itself;
+// stdlib.Serve is the whole sequence. Calling it again changes nothing.
 func (c *Controller) Drain() { c.drain.Raise() }
 
 // Resume lowers the flag that [Controller.Drain] raised; a [DrainWhen] flag

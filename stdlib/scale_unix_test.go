@@ -64,11 +64,22 @@ func newScale(b *testing.B, connections int, opts ...core.Option) *scale {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &scale{srv: new(http.Server), ctl: ctl}
+	serving := make(chan struct{})
+	s := &scale{ctl: ctl, srv: &http.Server{BaseContext: func(net.Listener) context.Context {
+		close(serving)
+		return context.Background()
+	}}}
 	if s.tracker, err = track(s.srv, ctl); err != nil {
 		b.Fatal(err)
 	}
-	s.serve(b)
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	listener := Listener(l, ctl)
+	s.listener = ownListener(listener)
+	go s.srv.Serve(listener)
+	<-serving
 	for i := range connections {
 		r := s.tracker.open(context.Background(), &conn{TCPConn: new(net.TCPConn), listener: s.listener})
 		r.SetState(http.StateNew)
@@ -81,23 +92,6 @@ func newScale(b *testing.B, connections int, opts ...core.Option) *scale {
 		}
 	}
 	return s
-}
-
-// serve waits for the listener that Track puts around the program's.
-func (s *scale) serve(b *testing.B) {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	go s.srv.Serve(l)
-	for s.listener == nil {
-		time.Sleep(time.Millisecond)
-		s.tracker.each(nil, func(t *tally) {
-			if t.listener != nil {
-				s.listener = t.listener
-			}
-		})
-	}
 }
 
 // scan makes the lifecycle loop's two scans, in which nothing is due, and returns

@@ -126,9 +126,9 @@ func IdleGrace(d time.Duration) ServeOption {
 // not reached the handler, and its client is told so (RFC 9110 §15.5.9): it may
 // send it again, whatever its method. Without the answer it cannot know.
 //
-// It is for servers behind a proxy. nginx, HAProxy, httpd, Caddy, Varnish, Traffic
-// Server, Traefik and httputil.ReverseProxy drop an idle connection on which it
-// comes, and where a request crosses it their client gets a 408 in place of a 502.
+// It is for servers behind a proxy. nginx, HAProxy, httpd, Caddy, Varnish and
+// httputil.ReverseProxy drop an idle connection on which it comes, and where a
+// request crosses it their client gets a 408 in place of a 502.
 // Where programs connect by themselves leave it out: curl, PHP's and Ruby's
 // clients, Java's HttpURLConnection and OkHttp without its retries take the 408
 // for the answer to their next request, which they would have sent again after a

@@ -15,9 +15,6 @@ const mostLinked = 1_200_000
 // core.Logger names: with its encoding/json it adds 0.3 MB on Go 1.26 and 0.9 MB on
 // Go 1.27, unless the program logs by slog anyway.
 func TestAProgramStaysSmall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds two programs")
-	}
 	without := sizeOf(t, "./internal/architecture/testdata/without")
 	with := sizeOf(t, "./internal/architecture/testdata/with")
 	t.Logf("%d bytes with stdlib.Serve, %d without", with, without)

@@ -9,7 +9,9 @@ require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/labstack/echo/v5 v5.4.4
 	github.com/politeclose/politeclose v0.0.0
+	github.com/politeclose/politeclose/echov5adapter v0.0.0
 )
 
 require (
@@ -49,3 +51,5 @@ require (
 )
 
 replace github.com/politeclose/politeclose => ../..
+
+replace github.com/politeclose/politeclose/echov5adapter => ../../echov5adapter

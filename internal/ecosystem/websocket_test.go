@@ -13,10 +13,12 @@ import (
 	"github.com/go-chi/chi/v5"
 	gorilla "github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
 
 	"github.com/politeclose/politeclose/chiadapter"
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/echoadapter"
+	"github.com/politeclose/politeclose/echov5adapter"
 	"github.com/politeclose/politeclose/ginadapter"
 	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/servertest"
@@ -60,6 +62,12 @@ var routers = map[string]func(*core.Controller, http.HandlerFunc) http.Handler{
 		e := echo.New()
 		e.Use(echoadapter.Middleware(ctl))
 		e.GET("/", echo.WrapHandler(handler))
+		return e
+	},
+	"echo v5": func(ctl *core.Controller, handler http.HandlerFunc) http.Handler {
+		e := echo5.New()
+		e.Use(echov5adapter.Middleware(ctl))
+		e.GET("/", echo5.WrapHandler(handler))
 		return e
 	},
 }

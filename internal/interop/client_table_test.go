@@ -142,32 +142,32 @@ const sceneAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n%s\r\n" + answer
 
 func answerWith(conn net.Conn, lines string) { fmt.Fprintf(conn, sceneAnswer, lines) }
 
+func answerAndClose(lines string) func(int, net.Conn, *http.Request) bool {
+	return func(_ int, conn net.Conn, _ *http.Request) bool {
+		answerWith(conn, lines)
+		return false
+	}
+}
+
+func failsOr(otherwise string) func(*stage, result) string {
+	return func(_ *stage, r result) string {
+		if r.lost > 0 {
+			return "fails: " + causes(r)
+		}
+		return otherwise
+	}
+}
+
 var scenes = []scene{
 	{ // Connection: close
-		think: 20 * time.Millisecond,
-		act: func(_ int, conn net.Conn, _ *http.Request) bool {
-			answerWith(conn, "Connection: close\r\n")
-			return false
-		},
-		observe: func(s *stage, r result) string {
-			if r.lost > 0 {
-				return "fails: " + causes(r)
-			}
-			return "opens another"
-		},
+		think:   20 * time.Millisecond,
+		act:     answerAndClose("Connection: close\r\n"),
+		observe: failsOr("opens another"),
 	},
 	{ // the end is there when the next request leaves
-		think: 50 * time.Millisecond,
-		act: func(_ int, conn net.Conn, _ *http.Request) bool {
-			answerWith(conn, "")
-			return false
-		},
-		observe: func(s *stage, r result) string {
-			if r.lost > 0 {
-				return "fails: " + causes(r)
-			}
-			return "sees it"
-		},
+		think:   50 * time.Millisecond,
+		act:     answerAndClose(""),
+		observe: failsOr("sees it"),
 	},
 	silentCrossing,
 	answeredCrossing,
