@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -156,10 +158,47 @@ func run[T any](b *tab, action chromedp.Action[T]) T {
 	return value
 }
 
-// ask evaluates an expression of JavaScript.
+// ask evaluates an expression of JavaScript, which may be evaluated again: a page
+// that is replaced by the next one in the meantime, as the page without JavaScript
+// replaces itself, takes the answer with it.
 func ask[T any](b *tab, expression string) T {
 	b.t.Helper()
-	return run(b, chromedp.Evaluate[T](expression))
+	ctx, cancel := b.within()
+	defer cancel()
+	for {
+		value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+		if err == nil {
+			return value
+		}
+		if !pageWasReplaced(err) || ctx.Err() != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// pageWasReplaced says whether an expression had no answer because its page went
+// away. The text has to tell: DevTools has one code for whatever it can't do.
+func pageWasReplaced(err error) bool {
+	var refused *cdproto.Error
+	if !errors.As(err, &refused) || refused.Code != -32000 {
+		return false
+	}
+	return slices.Contains([]string{
+		"Inspected target navigated or closed", "Execution context was destroyed.", "Cannot find default execution context",
+	}, refused.Message)
+}
+
+// submit clicks a button that sends its form, and waits for the page that answers.
+func (b *tab) submit(button string) {
+	b.t.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	// The click comes after the answer to the evaluation, which its page could take
+	// with it.
+	click := chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void setTimeout(() => document.querySelector(%q).click())", button))
+	if _, err := chromedp.RunResponse(ctx, click); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // text returns what is to be read in the first element that a selector selects, ""

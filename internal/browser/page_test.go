@@ -192,7 +192,8 @@ func TestTheControlsDrainAndResume(t *testing.T) {
 	b := open(t, serve(t, ctl, statuspage.Controls("correct horse")))
 	submit := func(token, action string) {
 		t.Helper()
-		ask[any](b, fmt.Sprintf("(document.querySelector('[name=token]').value = %q, document.querySelector('[value=%s]').click(), null)", token, action))
+		ask[any](b, fmt.Sprintf("(document.querySelector('[name=token]').value = %q, null)", token))
+		b.submit("[value=" + action + "]")
 	}
 	submit("wrong", "drain")
 	b.eventually("it is refused", func() bool { return b.text("#refusal") == "That is not the token." })
