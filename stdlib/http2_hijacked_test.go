@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,8 +167,8 @@ func (l derivedTLS) Accept() (net.Conn, error) {
 
 // net/http serves HTTP/2 on them since Go 1.27.
 func TestHTTP2OnTLSConnectionsOfTheListenersOwnType(t *testing.T) {
-	run := func(t *testing.T, ctl *core.Controller) (answer string, seen *states) {
-		seen = new(states)
+	run := func(t *testing.T, ctl *core.Controller) (answer string, all []string) {
+		seen := new(states)
 		srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, r.Proto, " over TLS: ", r.TLS != nil, " by ", r.TLS.NegotiatedProtocol)
 		}))
@@ -183,23 +184,29 @@ func TestHTTP2OnTLSConnectionsOfTheListenersOwnType(t *testing.T) {
 			}
 		}
 		go srv.Serve(own)
-		defer srv.Close()
+		defer func() {
+			srv.Close()
+			clienttest.Eventually(t, "the last state", seen.last(http.StateClosed))
+			all = seen.all()
+		}()
 		client := http2Transport(true)
 		defer client.CloseIdleConnections()
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address, nil)
 		response, err := client.RoundTrip(request)
 		if err != nil {
-			return "an error", seen
+			return "an error", nil
 		}
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
-		client.CloseIdleConnections()
-		return fmt.Sprint(string(body), err), seen
+		clienttest.Eventually(t, "the end of the exchange", seen.last(http.StateIdle))
+		return fmt.Sprint(string(body), err), nil
 	}
 	without, statesWithout := run(t, nil)
 	with, statesWith := run(t, servertest.NewController(t))
 	if without != with {
 		t.Errorf("answered with %q, without us %q", with, without)
 	}
-	clienttest.Eventually(t, "the same states", statesWith.are(statesWithout.all()...))
+	if !slices.Equal(statesWith, statesWithout) {
+		t.Errorf("the states are %v, without us %v", statesWith, statesWithout)
+	}
 }

@@ -42,6 +42,15 @@ func (s *states) are(want ...string) func() bool {
 	}
 }
 
+// last says whether a state is the newest one.
+func (s *states) last(state http.ConnState) func() bool {
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.seen) > 0 && s.seen[len(s.seen)-1] == state.String()
+	}
+}
+
 func (s *states) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
