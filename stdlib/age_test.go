@@ -14,7 +14,9 @@ import (
 const shortAge = 100 * time.Millisecond
 
 func TestASilentHTTP2ConnectionIsToldAtItsAge(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
 		ctl := servertest.NewController(t, core.OnAge(shortAge))
 		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(over.Opts...)
 		client := over.DialHTTP2(t, s.Address)
@@ -26,6 +28,7 @@ func TestASilentHTTP2ConnectionIsToldAtItsAge(t *testing.T) {
 }
 
 func TestTheBudgetIsAskedAgainForASilentConnection(t *testing.T) {
+	t.Parallel()
 	ctl := servertest.NewController(t, core.OnAge(shortAge), core.Budget(1, 1))
 	s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start()
 	first, second := clienttest.DialUnencryptedHTTP2(t, s.Address), clienttest.DialUnencryptedHTTP2(t, s.Address)

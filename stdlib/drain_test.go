@@ -152,6 +152,7 @@ func TestAClientThatIsSlowWithItsHeaderIsNotIdle(t *testing.T) {
 	t.Parallel() // takes as long as the client does
 	const grace = time.Second
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
 		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(grace), stdlib.DrainTimeout(far)}, over.Opts...)
 		for slow := false; !slow; {
 			s := serve(t, servertest.NewController(t), servertest.Hello, opts...)
@@ -191,6 +192,7 @@ func sendSlowly(client *clienttest.Conn, request string, grace time.Duration) bo
 
 // A spread that has hardly begun keeps the connections that go on asking.
 func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
+	t.Parallel()
 	const spread, grace = 1_000_000 * time.Hour, time.Second
 	s := serve(t, servertest.NewController(t, core.DrainSpread(spread)), servertest.Hello,
 		stdlib.IdleGrace(grace), stdlib.DrainTimeout(2*spread))

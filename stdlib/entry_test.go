@@ -19,7 +19,9 @@ import (
 )
 
 func TestServeAloneIsAWholeDrain(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
 		ctl := servertest.NewController(t)
 		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(over.Opts...)
 		one, two := over.Dial(t, s.Address), over.DialHTTP2(t, s.Address)

@@ -35,6 +35,7 @@ func newCrowded(t *testing.T) *core.Controller {
 }
 
 func TestSilentHTTP2ConnectionsInExcessAreTold(t *testing.T) {
+	t.Parallel()
 	ctl := newCrowded(t)
 	s := serve(t, ctl, app(), servertest.OverTLS.Opts...)
 	clients := make([]*clienttest.HTTP2, crowded)
@@ -78,6 +79,7 @@ func leaves(reasons chan<- core.Reason) http.Handler {
 }
 
 func TestStreamsOnConnectionsInExcessLeave(t *testing.T) {
+	t.Parallel()
 	ctl, reasons := newCrowded(t), make(chan core.Reason, crowded)
 	s := serve(t, ctl, leaves(reasons))
 	for range crowded {
@@ -89,6 +91,7 @@ func TestStreamsOnConnectionsInExcessLeave(t *testing.T) {
 }
 
 func TestHijackedConnectionsInExcessLeave(t *testing.T) {
+	t.Parallel()
 	ctl, reasons := newCrowded(t), make(chan core.Reason, crowded)
 	s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leaving := core.Leaving(r.Context())

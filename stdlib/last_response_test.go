@@ -198,6 +198,7 @@ func TestClosingTheServerWaitsForNoClient(t *testing.T) {
 func TestTheLingerEndsThoughTheClientDoesNot(t *testing.T) {
 	t.Parallel() // takes the 2 s that a silent client is given
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
 		ctl := servertest.NewController(t)
 		s := serve(t, ctl, servertest.Hello, over.Opts...)
 		client := over.Dial(t, s.Address)

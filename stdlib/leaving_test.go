@@ -46,6 +46,7 @@ func TestAStreamLeavesWithTheDrain(t *testing.T) {
 }
 
 func TestAStreamLeavesForEveryReason(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		opts []core.Option
 		then func(*core.Controller)

@@ -1,6 +1,7 @@
 package stdlib_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -15,6 +16,10 @@ import (
 func TestMain(m *testing.M) {
 	if childtest.Kind() != "" {
 		os.Exit(child())
+	}
+	// Tests that are parallel wait most of their time, and need no processor for it.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
 	}
 	code := m.Run()
 	const ours = "politeclose/stdlib."

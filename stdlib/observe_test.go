@@ -166,6 +166,7 @@ func TestAnHTTP2ConnectionsLifeIsTold(t *testing.T) {
 
 // What a drain did is told once, and by all in the same way.
 func TestADrainsEventsAgreeWithItsReport(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctl := servertest.NewController(t)
 		o := observe(t, ctl)

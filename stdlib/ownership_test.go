@@ -124,6 +124,7 @@ func TestWhatADrainHasUsedUpIsNotServedAgain(t *testing.T) {
 
 // Nobody's code holds a Serve for longer than its timeout.
 func TestCodeOfTheProgramsThatHangsIsNotWaitedForPastTheTimeout(t *testing.T) {
+	t.Parallel()
 	for name, hanging := range map[string]func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)){
 		"a listener's Close": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
 			start(&closable{Listener: servertest.Listen(t), hang: hang}, servertest.NewController(t))
@@ -142,6 +143,7 @@ func TestCodeOfTheProgramsThatHangsIsNotWaitedForPastTheTimeout(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			hang := make(chan struct{})
 			defer close(hang)
 			hanging(t, hang, func(l net.Listener, ctl *core.Controller, opts ...stdlib.ServeOption) {

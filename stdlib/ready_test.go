@@ -47,6 +47,7 @@ func TestReady(t *testing.T) {
 }
 
 func TestDrainWhenAnnouncesAndClosesNoListener(t *testing.T) {
+	t.Parallel()
 	var up atomic.Bool
 	ctl := servertest.NewController(t, core.DrainWhen(up.Load))
 	mux := http.NewServeMux()
@@ -92,6 +93,7 @@ func (l *lines) expectOne(t *testing.T, what string) {
 }
 
 func TestADrainWhenFlagThatPanicsCountsAsFalseAndIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	var log lines
 	reads := make(chan struct{}, 100)
 	ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))), core.DrainWhen(func() bool {
@@ -121,6 +123,7 @@ func TestUntrackedExchangesAreSaidOnce(t *testing.T) {
 }
 
 func TestReadyAsksItsChecks(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
 	asked := make(chan struct{}, 10)

@@ -152,6 +152,7 @@ func TestWhoeverGetsTheAnswerWasNotExecuted(t *testing.T) {
 }
 
 func TestAClientThatDoesNotReadTheAnswerHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	s := serve(t, servertest.NewController(t), servertest.Hello,
 		stdlib.IdleGrace(50*time.Millisecond), stdlib.DrainTimeout(far), stdlib.RequestTimeoutOnIdleClose())
 	deaf, client := clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)

@@ -229,6 +229,7 @@ func TestEveryStreamIsToldAndHasGoneBeforeTheTimeout(t *testing.T) {
 }
 
 func TestStreamsThatDoNotListenAreEndedAtTheTimeoutAndReported(t *testing.T) {
+	t.Parallel()
 	const listening, deaf, timeout = 2, 3, 500 * time.Millisecond
 	for name, follow := range allKinds() {
 		t.Run(name, func(t *testing.T) {

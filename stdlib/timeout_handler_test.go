@@ -51,6 +51,7 @@ func timeoutAbove(ctl *core.Controller, app http.Handler) http.Handler {
 }
 
 func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
+	t.Parallel()
 	ctl, app := servertest.NewController(t), newSlowApp()
 	s := servertest.New(t, ctl, servertest.NewHTTP(timeoutAbove(ctl, app))).Start()
 	patient, hurried := clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)
