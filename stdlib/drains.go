@@ -75,12 +75,14 @@ func (t *tracker) isLast() bool {
 	return len(t.drains) == 1
 }
 
-func (t *tracker) notifyDrains() {
+// notifyDrains reports whether the server has a drain, or had one.
+func (t *tracker) notifyDrains() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for d := range t.drains {
 		d.notify()
 	}
+	return len(t.drains) > 0 || t.finished
 }
 
 // release lets the listeners of d go, whose drain is over.

@@ -22,6 +22,10 @@ const (
 		"set them before Track"
 )
 
+// plainShutdown is what a program does that calls Track and forgets the other half.
+const plainShutdown = "http.Server.Shutdown was called for a server that stdlib.Track knows: it closes connections without a word, " +
+	"and loses the requests on them; call stdlib.Shutdown in its place"
+
 // A hook of ours in a field of http.Server calls the one that it found there. What
 // is assigned later gets another one of ours in front of it, and may itself call the
 // first: only the latest in a field does anything else.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -124,6 +125,56 @@ func TestTheUsersShutdownTellsStreams(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 		s.Wait()
+	}
+}
+
+// Track without stdlib.Shutdown is half of it: the requests are lost as ever.
+func TestAPlainShutdownOfATrackedServerIsSaidOnceAndCounted(t *testing.T) {
+	plain := func(srv *http.Server, _ *core.Controller) error { return srv.Shutdown(context.Background()) }
+	ours := func(srv *http.Server, ctl *core.Controller) error {
+		_, err := stdlib.Shutdown(context.Background(), srv, ctl)
+		return err
+	}
+	for name, test := range map[string]struct {
+		ends []func(*http.Server, *core.Controller) error
+		want string // in the log
+	}{
+		"alone":                  {[]func(*http.Server, *core.Controller) error{plain, plain}, "call stdlib.Shutdown in its place"},
+		"behind stdlib.Shutdown": {[]func(*http.Server, *core.Controller) error{ours, plain}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lines
+			ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+			srv := servertest.NewHTTP(servertest.Hello)
+			ran := make(chan struct{}, 2)
+			if err := stdlib.Track(srv, ctl); err != nil {
+				t.Fatal(err)
+			}
+			srv.RegisterOnShutdown(func() { ran <- struct{}{} })
+			l := servertest.Listen(t)
+			servertest.Serve(t, srv, l, servertest.Cleartext)
+			c := clienttest.Dial(t, l.Addr().String())
+			get(t, c, "/")
+			c.Close()
+			for _, end := range test.ends {
+				if err := end(srv, ctl); err != nil {
+					t.Error(err)
+				}
+				clienttest.Receive(t, "the hook", ran)
+			}
+			// Track's own hook has its goroutine by now, because it came first.
+			clienttest.ExpectNoGoroutine(t, "politeclose/stdlib.(*tracker).onShutdown")
+			if test.want == "" {
+				if s := ctl.Stats(); len(s.Impaired) != 0 || log.text.Len() != 0 {
+					t.Errorf("impaired: %v, and said %s", s.Impaired, log.text.String())
+				}
+				return
+			}
+			log.expectOne(t, test.want)
+			if s := ctl.Stats(); len(s.Impaired) != 1 {
+				t.Errorf("impaired: %v", s.Impaired)
+			}
+		})
 	}
 }
 

@@ -318,5 +318,7 @@ func (t *tracker) onShutdown() {
 		r.AnnounceDrain()
 		r.CloseLeaving()
 	}
-	t.notifyDrains()
+	if !t.notifyDrains() {
+		t.ctl.Impair(plainShutdown) // a drain tells of it itself
+	}
 }
