@@ -162,7 +162,13 @@ func (e *Exchange) decideVoluntary(c *Controller, now int64, state uint32) reaso
 		reason = requestsIndex
 	case c.rules&hasLoad != 0 && e.overloaded(c, now):
 		reason = loadIndex
-	case conn != nil && c.rules&hasExcess != 0 && c.excess.due(conn, now):
+	case conn != nil && c.rules&hasExcess != 0 && !c.excess.resting.Load():
+		if now == 0 {
+			now = c.now()
+		}
+		if !c.excess.due(conn, now) {
+			return 0
+		}
 		reason = excessIndex
 	default:
 		return 0

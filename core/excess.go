@@ -40,6 +40,9 @@ import (
 // Such closes use the [Budget], which has to allow a thirtieth of the excess
 // per second for the half minute to be kept. Without connection records nobody
 // is closed for excess.
+//
+// An exchange costs an atomic load while nobody has to go, and a reading of the
+// clock once a second and while some have.
 func OnExcess(fairShare func() int) Option {
 	return func(c *config) error {
 		if fairShare == nil {
@@ -52,19 +55,27 @@ func OnExcess(fairShare func() int) Option {
 
 // excessRule asks for the fair share and hands it to the arithmetic of package
 // shed.
+//
+// A sample that finds nobody who has to go says so in one word, resting, so that
+// exchanges need not even know the time. A timer takes it back when the next
+// sample is due, and whichever exchange comes first then takes that. Where none
+// comes the timer does not run again.
 type excessRule struct {
+	resting atomic.Bool
+	wake    *time.Timer // nil until a sample rests; used by sample alone
 	shed.Excess
-	poll   callback.Poll
-	ask    func() int
-	open   func() int
-	share  atomic.Int64 // the last answer; 0 = not known
-	guard  callback.Guard
-	logger *slog.Logger
+	poll      callback.Poll
+	ask       func() int
+	open      func() int
+	share     atomic.Int64 // the last answer; 0 = not known
+	guard     callback.Guard
+	logger    *slog.Logger
+	simulated bool // on a clock that no timer keeps to
 }
 
 func (x *excessRule) init(cfg *config, open func() int) {
 	x.ask, x.open, x.logger = cfg.fairShare, open, cfg.logger
-	if cfg.simulated != nil {
+	if x.simulated = cfg.simulated != nil; x.simulated {
 		x.poll.InPlace()
 	}
 	x.Excess.Init()
@@ -79,6 +90,21 @@ func (x *excessRule) sample(now int64) {
 	share := max(x.answer(), 0)
 	x.share.Store(int64(share))
 	x.Sample(now, x.open(), share)
+	x.restUntilNext()
+}
+
+func (x *excessRule) restUntilNext() {
+	if x.simulated || x.Running() {
+		x.resting.Store(false)
+		return
+	}
+	x.resting.Store(true)
+	interval := time.Duration(x.Interval())
+	if x.wake == nil {
+		x.wake = time.AfterFunc(interval, func() { x.resting.Store(false) })
+		return
+	}
+	x.wake.Reset(interval)
 }
 
 func (x *excessRule) answer() (share int) {

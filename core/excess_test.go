@@ -65,6 +65,40 @@ func TestTheFairShareIsAskedForOnceASecondAtMost(t *testing.T) {
 	})
 }
 
+func TestExchangesHaveNothingToAskWhileNobodyHasToGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		share := shareOf(1000)
+		c := newCrowd(newController(t, share.rule(), unlimited()), 100)
+		rule := &c.ctl.excess
+		if rule.resting.Load() {
+			t.Error("it rests before the share was asked for")
+		}
+		for range 3 {
+			c.request()
+			if !rule.resting.Load() {
+				t.Error("it does not rest below the share")
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if rule.resting.Load() {
+				t.Error("it rests for longer than a sample stands")
+			}
+		}
+		time.Sleep(time.Hour)
+		if asked := share.asked.Load(); asked != 3 || rule.wake.Stop() {
+			t.Errorf("asked %d times with three exchanges, or the timer still runs", asked)
+		}
+		share.share.Store(50)
+		if c.request(); rule.resting.Load() {
+			t.Error("it rests while some have to go")
+		}
+		c.run(2 * time.Minute)
+		if c.request(); !rule.resting.Load() || len(c.clients) != 50 {
+			t.Errorf("with %d left of an excess over 50 it rests: %v", len(c.clients), rule.resting.Load())
+		}
+	})
+}
+
 func TestAnUnknownShareClosesNobody(t *testing.T) {
 	for _, unknown := range []int64{0, -1, math.MinInt64} {
 		synctest.Test(t, func(t *testing.T) {

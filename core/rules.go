@@ -89,7 +89,7 @@ const (
 	hasFlag
 
 	needsRoute = hasRoutes | hasExempt
-	needsClock = hasAge | hasLoad | hasExcess | hasFlag
+	needsClock = hasAge | hasLoad | hasFlag
 	voluntary  = hasAge | hasRequestCount | hasLoad | hasExcess
 )
 
