@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -72,14 +73,15 @@ func TestInstallChangesNothingElseOfTheServer(t *testing.T) {
 
 func TestATimeoutThatIsSetAfterInstallIsKept(t *testing.T) {
 	overBoth(t, func(t *testing.T, secure bool) {
-		s := configured(secure, ok)
-		s.install(t)
-		s.IdleTimeout = 50 * time.Millisecond
-		s.start(t)
-		c := s.dial(t)
-		want[*http2.GoAwayFrame](c, "a GOAWAY")
-		for c.next() != nil {
-		}
+		synctest.Test(t, func(t *testing.T) {
+			s := configured(secure, ok)
+			s.install(t)
+			s.IdleTimeout = time.Second
+			c := greet(t, s.overPipe(t))
+			want[*http2.GoAwayFrame](c, "a GOAWAY")
+			for c.next() != nil {
+			}
+		})
 	})
 }
 

@@ -173,11 +173,15 @@ func greet(t *testing.T, nc net.Conn) *client {
 	}
 	c.WriteSettings()
 	c.WriteSettingsAck()
-	for acknowledged := false; !acknowledged; {
-		f, ok := c.next().(*http2.SettingsFrame)
-		acknowledged = ok && f.IsAck()
+	for {
+		f := c.next()
+		if f == nil {
+			t.Fatal("the connection ended before the server had acknowledged the SETTINGS")
+		}
+		if f, ok := f.(*http2.SettingsFrame); ok && f.IsAck() {
+			return c
+		}
 	}
-	return c
 }
 
 // request opens a stream with a GET, or with a POST whose body stays open.
