@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -231,7 +232,8 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	called := make(chan string, 2)
 	s := servertest.New(t, ctl, servertest.NewHTTP(servertest.Hello)).Start(
 		stdlib.OnListening(func(a net.Addr) { called <- a.String() }),
-		stdlib.OnDrain(func() { called <- "drain" }))
+		stdlib.OnDrain(func() { called <- "drain" }),
+		stdlib.Signals(os.Interrupt))
 	if address := clienttest.Receive(t, "OnListening", called); address != s.Address {
 		t.Errorf("OnListening was told %s, want %s", address, s.Address)
 	}
@@ -250,8 +252,8 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	defer log.mu.Unlock()
 	said := strings.Split(strings.TrimSpace(log.text.String()), "\n")
 	for i, want := range [][]string{
-		{"the drain begins", `cause="its context is done"`, "connections=1", "until="},
-		{"the listener is closed", "connections=1"},
+		{"the drain begins", `cause="its context is done"`, "connections=1", "until=", `second_signal="cuts them"`},
+		{"the listener is closed", "connections=1", "until=", "idle_until="},
 		{"the drain is over", "announced=1", "served=1"},
 	} {
 		if i >= len(said) || slices.ContainsFunc(want, func(part string) bool { return !strings.Contains(said[i], part) }) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 )
 
 // speech says one thing after another on goroutines of their own: a logger's
@@ -34,7 +35,7 @@ func (d *drain) sayBegin() {
 	}
 	attrs = append(attrs, d.left()...)
 	if d.signals != nil {
-		attrs = append(attrs, slog.String("again", "to force"))
+		attrs = append(attrs, slog.String("second_signal", "cuts them"))
 	}
 	d.say("the drain begins", attrs...)
 }
@@ -49,7 +50,12 @@ func (d *drain) sayClosed() {
 	for _, loss := range losses {
 		d.say("who was about to connect may be reset", slog.Any("error", loss))
 	}
-	d.say("the listener is closed", d.left()...)
+	attrs := d.left()
+	// So that nobody who waits for an idle browser tab thinks it takes until then.
+	if end := time.Now().Add(d.cfg.idleGrace); d.cfg.idleGrace > 0 && end.Before(d.until) {
+		attrs = append(attrs, slog.Time("idle_until", end))
+	}
+	d.say("the listener is closed", attrs...)
 }
 
 // left says how many connections there are, and until when they may stay.
