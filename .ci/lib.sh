@@ -189,6 +189,20 @@ debian_packages() {
     # By its full name: another python3 earlier in PATH does not see Debian's modules.
     /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=(python3 "python3-$module")
   done
+  install_debian_packages "${missing[@]}"
+}
+
+# more_debian_packages: installs what the tests drive only at their full size.
+more_debian_packages() {
+  local missing=()
+  jar() { [[ -e /usr/share/java/$1.jar ]] || missing+=("$2"); }
+  jar httpclient5 libhttpclient5-java
+  install_debian_packages "${missing[@]}"
+}
+
+# install_debian_packages PACKAGE...: none is fine, too.
+install_debian_packages() {
+  local missing=("$@")
   if ((${#missing[@]} == 0)); then
     echo 'nothing is missing'
     return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -123,10 +124,29 @@ func version(t *testing.T, client string) string {
 		t.Fatalf("%v: %v", command, err)
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
-	if fields := strings.Fields(first); family == "Java" || family == "curl" {
+	switch fields := strings.Fields(first); family {
+	case "Java":
+		return jarVersion(t, module) + fields[1]
+	case "curl":
 		return fields[1]
 	}
 	return first
+}
+
+// jarVersion is that of a client which is not part of Java. Debian names it in a
+// link to the jar.
+func jarVersion(t *testing.T, client string) string {
+	t.Helper()
+	library, _, _ := strings.Cut(client, " ")
+	jar, ok := map[string]string{"Apache": "httpclient5"}[library]
+	if !ok {
+		return ""
+	}
+	links, err := filepath.Glob(jarFolder + jar + "-[0-9]*.jar")
+	if err != nil || len(links) != 1 {
+		t.Fatalf("the version of %s: %v, %v", jar, links, err)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(links[0], jarFolder+jar+"-"), ".jar") + " on "
 }
 
 // A scene is a server that ends connections in one way, and what a client makes of
@@ -232,7 +252,7 @@ func causes(r result) string {
 }
 
 // address is different for each connection.
-var address = regexp.MustCompile(`/[\d.]+:\d+: `)
+var address = regexp.MustCompile(`/?\d+(\.\d+){3}:\d+:? `)
 
 // stage counts what a scene's server has seen.
 type stage struct {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +69,7 @@ var (
 		{"Node undici Pool", startNode("undici")},
 		{"Python requests", startPython("requests")},
 		{"Python aiohttp", startAiohttp},
-		{"Java HttpClient", startJava("HttpClient")},
+		{"Java HttpClient", startJava("Client", "HttpClient")},
 		{"Ruby Net::HTTP", startScript("client.rb", "ruby")},
 		{"PHP curl", startScript("client.php", "php")},
 	}...)
@@ -78,7 +79,8 @@ var (
 		{"Node agentkeepalive", startNode("agentkeepalive")},
 		{"Python urllib3", startPython("urllib3")},
 		{"Python httpx", startPython("httpx")},
-		{"Java HttpURLConnection", startJava("HttpURLConnection")},
+		{"Java HttpURLConnection", startJava("Client", "HttpURLConnection")},
+		{"Java Apache HttpClient", startJava("Apache", "HttpClient", apacheJars...)},
 	}
 )
 
@@ -109,8 +111,11 @@ var http2Clients = []client{
 	{"Node http2", startNode("http2")},
 	{"Node undici allowH2", startNode("undici-h2")},
 	{"Python httpx http2", startPython("httpx-h2")},
-	{"Java HttpClient", startJava("HttpClient-h2")},
+	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
+	{"Java Apache HttpClient async", startJava("Apache", "HttpClient-h2", apacheJars...)},
 }
+
+var apacheJars = []string{"httpclient5", "httpcore5", "httpcore5-h2", "slf4j-api", "slf4j-nop"}
 
 // startScript runs a script of testdata with the first of these interpreters that
 // there is.
@@ -160,13 +165,31 @@ func findPython(t *testing.T, module string) string {
 	return ""
 }
 
-func startJava(kind string) startTraffic {
+// startJava runs a class of testdata with these jars.
+func startJava(class, kind string, jars ...string) startTraffic {
 	return func(t *testing.T, to traffic, b *book) func() {
 		t.Helper()
-		program := find(t, "java")
-		once(t, exec.Command(find(t, "javac"), "-d", programFolder, "testdata/Client.java"))
-		return startProgram(t, to, b, program, "-XX:TieredStopAtLevel=1", "-cp", programFolder, "Client", kind)
+		program, compiler := find(t, "java"), find(t, "javac")
+		folder := filepath.Join(programFolder, class)
+		path := folder
+		for _, jar := range jars {
+			path += string(filepath.ListSeparator) + findJar(t, jar)
+		}
+		once(t, exec.Command(compiler, "-d", folder, "-cp", path, "-sourcepath", "testdata", "testdata/"+class+".java"))
+		return startProgram(t, to, b, program, "-XX:TieredStopAtLevel=1", "-cp", path, class, kind)
 	}
+}
+
+const jarFolder = "/usr/share/java/"
+
+// findJar returns the path of a jar that Debian has installed.
+func findJar(t *testing.T, name string) string {
+	t.Helper()
+	path := jarFolder + name + ".jar"
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("%s is not installed; .ci/full installs it on Debian", path)
+	}
+	return path
 }
 
 // startWorkers has each worker work to.each times, or until stopped, and end.

@@ -36,13 +36,16 @@ public class Client {
 
     public static void main(String[] arguments) throws Exception {
         String url = arguments[1];
+        String expected = arguments[5];
+        run(arguments, arguments[0].equals("HttpURLConnection")
+                ? name -> byURLConnection(url, name, expected)
+                : byHttpClient(arguments[0].endsWith("-h2"), url, expected));
+    }
+
+    static void run(String[] arguments, Exchange exchange) throws Exception {
         int workers = Integer.parseInt(arguments[2]);
         double think = Double.parseDouble(arguments[3]);
         int each = Integer.parseInt(arguments[4]);
-        String expected = arguments[5];
-        Exchange exchange = arguments[0].equals("HttpURLConnection")
-                ? name -> byURLConnection(url, name, expected)
-                : byHttpClient(arguments[0].endsWith("-h2"), url, expected);
         List<Thread> threads = new ArrayList<>();
         for (int worker = 1; worker <= workers; worker++) {
             int number = worker;
@@ -81,30 +84,35 @@ public class Client {
         }
     }
 
-    static Exchange byHttpClient(boolean http2, String url, String expected) throws Exception {
-        // Nothing but loopback is asked.
-        TrustManager anyone = new X509ExtendedTrustManager() {
-            public void checkClientTrusted(X509Certificate[] chain, String kind) {}
+    /** Trusts anyone: nothing but loopback is asked. */
+    static final X509ExtendedTrustManager ANYONE = new X509ExtendedTrustManager() {
+        public void checkClientTrusted(X509Certificate[] chain, String kind) {}
 
-            public void checkServerTrusted(X509Certificate[] chain, String kind) {}
+        public void checkServerTrusted(X509Certificate[] chain, String kind) {}
 
-            public void checkClientTrusted(X509Certificate[] chain, String kind, Socket socket) {}
+        public void checkClientTrusted(X509Certificate[] chain, String kind, Socket socket) {}
 
-            public void checkServerTrusted(X509Certificate[] chain, String kind, Socket socket) {}
+        public void checkServerTrusted(X509Certificate[] chain, String kind, Socket socket) {}
 
-            public void checkClientTrusted(X509Certificate[] chain, String kind, SSLEngine engine) {}
+        public void checkClientTrusted(X509Certificate[] chain, String kind, SSLEngine engine) {}
 
-            public void checkServerTrusted(X509Certificate[] chain, String kind, SSLEngine engine) {}
+        public void checkServerTrusted(X509Certificate[] chain, String kind, SSLEngine engine) {}
 
-            public X509Certificate[] getAcceptedIssuers() {
-                return new X509Certificate[0];
-            }
-        };
+        public X509Certificate[] getAcceptedIssuers() {
+            return new X509Certificate[0];
+        }
+    };
+
+    static SSLContext tls() throws Exception {
         SSLContext tls = SSLContext.getInstance("TLS");
-        tls.init(null, new TrustManager[] {anyone}, null);
+        tls.init(null, new TrustManager[] {ANYONE}, null);
+        return tls;
+    }
+
+    static Exchange byHttpClient(boolean http2, String url, String expected) throws Exception {
         HttpClient client = HttpClient.newBuilder()
                 .version(http2 ? HttpClient.Version.HTTP_2 : HttpClient.Version.HTTP_1_1)
-                .sslContext(tls)
+                .sslContext(tls())
                 .build();
         return name -> {
             HttpRequest request = HttpRequest.newBuilder(URI.create(url))
