@@ -197,6 +197,7 @@ more_debian_packages() {
   local missing=()
   jar() { [[ -e /usr/share/java/$1.jar ]] || missing+=("$2"); }
   jar httpclient5 libhttpclient5-java
+  jar okhttp libokhttp-java
   install_debian_packages "${missing[@]}"
 }
 

@@ -138,7 +138,7 @@ func version(t *testing.T, client string) string {
 func jarVersion(t *testing.T, client string) string {
 	t.Helper()
 	library, _, _ := strings.Cut(client, " ")
-	jar, ok := map[string]string{"Apache": "httpclient5"}[library]
+	jar, ok := map[string]string{"Apache": "httpclient5", "OkHttp": "okhttp"}[library]
 	if !ok {
 		return ""
 	}

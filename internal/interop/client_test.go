@@ -81,6 +81,7 @@ var (
 		{"Python httpx", startPython("httpx")},
 		{"Java HttpURLConnection", startJava("Client", "HttpURLConnection")},
 		{"Java Apache HttpClient", startJava("Apache", "HttpClient", apacheJars...)},
+		{"Java OkHttp", startJava("Square", "OkHttp", okHttpJars...)},
 	}
 )
 
@@ -113,9 +114,13 @@ var http2Clients = []client{
 	{"Python httpx http2", startPython("httpx-h2")},
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
 	{"Java Apache HttpClient async", startJava("Apache", "HttpClient-h2", apacheJars...)},
+	{"Java OkHttp", startJava("Square", "OkHttp-h2", okHttpJars...)},
 }
 
-var apacheJars = []string{"httpclient5", "httpcore5", "httpcore5-h2", "slf4j-api", "slf4j-nop"}
+var (
+	apacheJars = []string{"httpclient5", "httpcore5", "httpcore5-h2", "slf4j-api", "slf4j-nop"}
+	okHttpJars = []string{"okhttp", "okio"}
+)
 
 // startScript runs a script of testdata with the first of these interpreters that
 // there is.
