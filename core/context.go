@@ -110,3 +110,22 @@ func ConnectionID(ctx context.Context) uint64 {
 	}
 	return 0
 }
+
+// HasConnection reports whether the request with this context came over one of
+// the connections that Stats counts as open or hijacked: false where it came to
+// another Controller's server, or to one without. It is for who tells of this
+// Controller over a server that may be another one's. It costs a context look-up
+// and is safe for concurrent use.
+func (c *Controller) HasConnection(ctx context.Context) bool {
+	var conn *Connection
+	switch found := ctx.Value(contextKey{}).(type) {
+	case *Connection:
+		conn = found
+	case *scoped:
+		if conn = found.decider().conn; conn == nil {
+			// A middleware of a Controller that is not the server's.
+			return c.HasConnection(found.context)
+		}
+	}
+	return conn != nil && conn.ctl == c && conn.bits.Load()&(bitOpen|bitHijacked) != 0
+}

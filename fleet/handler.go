@@ -14,7 +14,8 @@ import (
 // belongs at [Path], on a server or port that the peers reach, and answers 401
 // where a [BearerToken] is missing. A Share is for one Controller: with nil or
 // a second one [Share.Run] and [Share.Poll] return an error, and the Handler
-// answers 503 for nil. The connection over which a peer asks is left out.
+// answers 503 for nil. The connection over which a peer asks is left out where
+// ctl counts it; the server may be another Controller's, or nobody's.
 //
 // It costs what [core.Controller.Stats] costs.
 func (s *Share) Handler(ctl *core.Controller) http.Handler {
@@ -35,7 +36,7 @@ func (s *Share) Handler(ctl *core.Controller) http.Handler {
 		}
 		stats := ctl.Stats()
 		connections := s.sentAway.connections(stats)
-		if core.ConnectionID(r.Context()) != 0 {
+		if ctl.HasConnection(r.Context()) {
 			connections = max(connections-1, 0) // without the one of this question
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/fleet"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/stdlib"
 )
 
 func TestTheFairShareIsTheMeanOfTheFleet(t *testing.T) {
@@ -307,20 +310,75 @@ func TestTheConnectionOfAQuestionIsNotCounted(t *testing.T) {
 	for _, connections := range []int{0, 3} {
 		r := f.newReplica(t, connections)
 		for _, http2 := range []bool{false, true} {
-			transport := &http.Transport{Protocols: new(http.Protocols)}
-			transport.Protocols.SetHTTP1(!http2)
-			transport.Protocols.SetUnencryptedHTTP2(http2)
-			response, err := (&http.Client{Transport: transport}).Get("http://" + r.serves + fleet.Path)
-			if err != nil {
-				t.Fatal(err)
+			said := ask(t, r.serves, http2)
+			if want := fmt.Sprintf(`"connections":%d,`, connections); !strings.Contains(said, want) {
+				t.Errorf("HTTP/2 %v: it says %q, want %s", http2, said, want)
 			}
-			body, err := io.ReadAll(response.Body)
-			response.Body.Close()
-			if want := fmt.Sprintf(`"connections":%d,`, connections); err != nil || !strings.Contains(string(body), want) {
-				t.Errorf("HTTP/2 %v: it says %q, %v, want %s", http2, body, err, want)
-			}
-			transport.CloseIdleConnections()
 			r.hold(connections) // waits for the end of that one
+		}
+	}
+}
+
+// ask returns what is answered at fleet.Path over a connection of its own.
+func ask(t *testing.T, address string, http2 bool) string {
+	t.Helper()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Get("http://" + address + fleet.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// TestTheConnectionOfAQuestionIsLeftOutWhereItIsCountedAndNowhereElse asks over
+// servers whose connections are not among those that are counted, and over one
+// where another Controller's middleware stands before the Handler.
+func TestTheConnectionOfAQuestionIsLeftOutWhereItIsCountedAndNowhereElse(t *testing.T) {
+	var f town
+	for name, server := range map[string]func(srv *http.Server, own, other *core.Controller) error{
+		"another Controller's server": func(srv *http.Server, _, other *core.Controller) error {
+			return stdlib.Track(srv, other)
+		},
+		"another Controller's server below one's own middleware": func(srv *http.Server, own, other *core.Controller) error {
+			srv.Handler = stdlib.Middleware(own)(srv.Handler)
+			return stdlib.Track(srv, other)
+		},
+		"one's own server below another Controller's middleware": func(srv *http.Server, own, other *core.Controller) error {
+			srv.Handler = stdlib.Middleware(other)(srv.Handler)
+			return stdlib.Track(srv, own)
+		},
+		"an untracked server with one's own middleware": func(srv *http.Server, own, _ *core.Controller) error {
+			srv.Handler = stdlib.Middleware(own)(srv.Handler)
+			return nil
+		},
+	} {
+		r := f.newReplica(t, 3)
+		other, err := core.New(core.Logger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := httptest.NewUnstartedServer(r.share.Handler(r.ctl))
+		srv.Config.Protocols = new(http.Protocols)
+		srv.Config.Protocols.SetHTTP1(true)
+		srv.Config.Protocols.SetUnencryptedHTTP2(true)
+		if err := server(srv.Config, r.ctl, other); err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		t.Cleanup(srv.Close)
+		for _, http2 := range []bool{false, true} {
+			if said := ask(t, srv.Listener.Addr().String(), http2); !strings.Contains(said, `"connections":3,`) {
+				t.Errorf("%s, HTTP/2 %v: it says %q of 3", name, http2, said)
+			}
+			r.hold(3) // waits for the end of that one
 		}
 	}
 }
