@@ -41,6 +41,7 @@ func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
 
 // Sensitive returns a middleware that ends the connection after each response of
 // the routes it is put on, with core.ReasonRoute. It needs no Middleware above it.
+// A nil ctl, costs and concurrent use are as for [Middleware].
 func Sensitive(ctl *core.Controller) func(http.Handler) http.Handler {
 	return bridge(ctl, true)
 }

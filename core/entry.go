@@ -17,8 +17,8 @@ type Entry struct {
 }
 
 // NewEntry returns an Entry that begins an exchange of ctl, hands the request
-// on to next, and ends the exchange. Neither may be nil. It costs an allocation
-// per request, two on HTTP/2, where the request is copied.
+// on to next, and ends the exchange. Neither may be nil. It costs one allocation
+// per request, which over HTTP/2 has the request's copy in it.
 func NewEntry(ctl *Controller, next http.Handler) *Entry {
 	return &Entry{ctl: ctl, next: next}
 }
@@ -37,6 +37,7 @@ func (n *Entry) Advertise(keepAlive string) {
 	n.keepAlive.Store(&[]string{keepAlive})
 }
 
+// ServeHTTP serves one request, as [NewEntry] says.
 func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	shape := shapeOf(w)
 	if r.ProtoMajor == 2 && shape == http1Shaped {

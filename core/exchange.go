@@ -23,9 +23,9 @@ import (
 //		}
 //	}
 //
-// The methods are for the goroutine that serves the request. Costs are given in
-// the README's figures; an exchange that keeps its connection is one
-// allocation, two on HTTP/2 and without a record, where the request is copied.
+// The methods are for the goroutine that serves the request. An exchange that
+// keeps its connection costs one allocation: 64 bytes over HTTP/1, 448 over HTTP/2
+// and without a record, where the request is copied.
 type Exchange struct {
 	state   atomic.Uint32 // flags, OnMatch's reason and the decision's
 	kind    kind

@@ -17,9 +17,9 @@ import (
 // Option configures a [Controller]. An Option with a bad argument makes [New]
 // return an error that names the option, the value and what is allowed.
 //
-// Options with one value (OnAge, OnRequestCount, DrainSpread, Budget, Logger)
-// override an earlier one of the same kind, so that defaults can be given
-// first. The others add to it.
+// OnRoutes, Exempt, OnStatus, OnMatch, OnLoad and DrainWhen add to what was given
+// before. Any other option overrides an earlier one of its kind, so that defaults
+// can be given first.
 type Option func(*config) error
 
 // New returns a Controller with the rules that the options give, or an error

@@ -63,7 +63,7 @@ func MiddlewareWithConfig(config Config) echo.MiddlewareFunc {
 	return config.middleware()
 }
 
-// ToMiddleware is MiddlewareWithConfig with an error where Controller is nil.
+// ToMiddleware is [MiddlewareWithConfig] with an error where Controller is nil.
 func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if config.Controller == nil {
 		return nil, errors.New("echoadapter: Config.Controller is nil; a *core.Controller made by core.New is needed")
@@ -74,7 +74,8 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 // Sensitive returns a middleware that ends the connection after each response of
 // the route or group it is put on, with core.ReasonRoute. It needs no Middleware
 // above it, but the rules apply to its routes all the same. A group without a
-// prefix is the wrong place: echo runs its middleware for every 404, too.
+// prefix is the wrong place: echo runs its middleware for every 404, too. A nil ctl,
+// costs and concurrent use are as for [Middleware].
 func Sensitive(ctl *core.Controller) echo.MiddlewareFunc {
 	return (&Config{Controller: ctl, sensitive: true}).middleware()
 }

@@ -45,7 +45,7 @@ func Middleware(ctl *core.Controller) gin.HandlerFunc {
 
 // Sensitive returns a middleware that ends the connection after each response of
 // the route or group it is put on, with core.ReasonRoute. It needs no Middleware
-// above it.
+// above it. A nil ctl, costs and concurrent use are as for [Middleware].
 func Sensitive(ctl *core.Controller) gin.HandlerFunc {
 	return bridge(ctl, true)
 }

@@ -82,7 +82,7 @@ func TLS(cert, key string) ServeOption {
 
 // LameDuck sets how long the listener stays open after the drain has begun,
 // because a load balancer goes on sending new connections until it has noticed.
-// The default is 0.
+// The default is 0. It must be 0 or more, and less than the [DrainTimeout].
 func LameDuck(d time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if d < 0 {
@@ -94,7 +94,8 @@ func LameDuck(d time.Duration) ServeOption {
 }
 
 // DrainTimeout bounds the whole drain, LameDuck included. What is open then is
-// cut. The default is 25 s, because Kubernetes kills after 30 s.
+// cut. The default is 25 s, because Kubernetes kills after 30 s. It must be greater
+// than 0.
 func DrainTimeout(d time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if d <= 0 {
@@ -106,10 +107,10 @@ func DrainTimeout(d time.Duration) ServeOption {
 }
 
 // IdleGrace sets how long a connection may stay without a request once the
-// listener is closed. A request within that time is answered and announced; then
-// the connection is closed without a word, or with that of
-// [RequestTimeoutOnIdleClose]. 0 waits until DrainTimeout, and so does
-// anything longer than that. The default is 5 s.
+// listener is closed. A request within that time is answered and announced. A
+// connection that has had none by then is closed without a word, or with that of
+// [RequestTimeoutOnIdleClose]. 0 waits until DrainTimeout, and so does anything
+// longer than that. The default is 5 s. A negative duration is an error.
 func IdleGrace(d time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if d < 0 {
@@ -167,7 +168,8 @@ func Signals(signals ...os.Signal) ServeOption {
 }
 
 // ForceContext forces the end of the drain when ctx is done, and begins it if it
-// has not begun.
+// has not begun: what is open is cut, and the error is [ErrForced]. A nil context is
+// an error.
 func ForceContext(ctx context.Context) ServeOption {
 	return func(c *serveConfig) error {
 		if ctx == nil {
