@@ -189,6 +189,7 @@ debian_packages() {
     # By its full name: another python3 earlier in PATH does not see Debian's modules.
     /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=(python3 "python3-$module")
   done
+  /usr/bin/python3 -c 'import gi; gi.require_version("Soup", "3.0")' 2>/dev/null || missing+=(python3 python3-gi gir1.2-soup-3.0)
   install_debian_packages "${missing[@]}"
 }
 

@@ -110,6 +110,9 @@ func version(t *testing.T, client string) string {
 			script = "import platform, " + name + "; print(" + name + ".__version__, 'on', platform.python_version())"
 		}
 		command = exec.Command(findPython(t, strings.Split(name, " ")[0]), "-c", script)
+	case "libsoup":
+		command = exec.Command(findPython(t, "gi"), "-c", `import gi; gi.require_version("Soup", "3.0"); from gi.repository import Soup as s; `+
+			`print(s.get_major_version(), s.get_minor_version(), s.get_micro_version(), sep=".")`)
 	case "Java":
 		command = exec.Command(find(t, "java"), "--version")
 	case "Ruby":

@@ -72,6 +72,7 @@ var (
 		{"Java HttpClient", startJava("Client", "HttpClient")},
 		{"Ruby Net::HTTP", startScript("client.rb", "ruby")},
 		{"PHP curl", startScript("client.php", "php")},
+		{"libsoup idempotent", startSoup},
 	}...)
 	moreHTTP1Clients = []client{
 		{"Node axios", startNode("axios")},
@@ -112,6 +113,7 @@ var http2Clients = []client{
 	{"Node http2", startNode("http2")},
 	{"Node undici allowH2", startNode("undici-h2")},
 	{"Python httpx http2", startPython("httpx-h2")},
+	{"libsoup idempotent", startSoup},
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
 	{"Java Apache HttpClient async", startJava("Apache", "HttpClient-h2", apacheJars...)},
 	{"Java OkHttp", startJava("Square", "OkHttp-h2", okHttpJars...)},
@@ -155,6 +157,12 @@ func startPython(kind string) startTraffic {
 func startAiohttp(t *testing.T, to traffic, b *book) (stop func()) {
 	t.Helper()
 	return startProgram(t, to, b, findPython(t, "aiohttp"), "testdata/client_aiohttp.py")
+}
+
+// startSoup runs libsoup, which is C, by its bindings for Python.
+func startSoup(t *testing.T, to traffic, b *book) (stop func()) {
+	t.Helper()
+	return startProgram(t, to, b, findPython(t, "gi; gi.require_version('Soup', '3.0')"), "testdata/client_soup.py")
 }
 
 // findPython returns an interpreter that has the module. The first one in PATH
