@@ -80,6 +80,7 @@ func listenAndServe(ctx context.Context, srv *http.Server, ctl *core.Controller)
 	case err := <-served:
 		return err
 	case <-ctx.Done():
+		stop() // a second signal kills the program, as it would without NotifyContext
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 25*time.Second)
 	defer cancel()
@@ -98,4 +99,41 @@ func ExampleShutdown() {
 	defer cancel()
 	fmt.Println(listenAndServe(ctx, &http.Server{Addr: "127.0.0.1:0"}, ctl))
 	// Output: <nil>
+}
+
+// A test of the whole: a free port, and a context in the place of a signal.
+func ExampleOnListening() {
+	ctl, err := core.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv := &http.Server{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	ctx, drain := context.WithCancel(context.Background())
+	defer drain()
+	listening, ended := make(chan net.Addr, 1), make(chan error, 1)
+	go func() {
+		_, err := stdlib.Serve(ctx, srv, ctl, stdlib.OnListening(func(a net.Addr) { listening <- a }))
+		ended <- err
+	}()
+	var url string
+	select {
+	case address := <-listening:
+		url = "http://" + address.String()
+	case err := <-ended:
+		fmt.Println(err)
+		return
+	}
+
+	response, _ := http.Get(url)
+	fmt.Println("the connection ends:", response.Close)
+	drain()
+	<-ctl.DrainStarted()
+	response, _ = http.Get(url) // over the same connection
+	fmt.Println("the connection ends:", response.Close)
+	fmt.Println("error:", <-ended)
+	// Output:
+	// the connection ends: false
+	// the connection ends: true
+	// error: <nil>
 }
