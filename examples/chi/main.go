@@ -41,7 +41,8 @@ func serve(addr string) error {
 	r.With(chiadapter.Sensitive(ctl)).Post("/login", login)
 	r.Method(http.MethodGet, "/readyz", stdlib.Ready(ctl))
 
-	srv := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	// Longer than the 60 s of nginx and AWS, so that they close first.
+	srv := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
 	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
 		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))
 	return err

@@ -42,7 +42,8 @@ func serve(addr string) error {
 	e.POST("/login", login, echoadapter.Sensitive(ctl))
 	e.GET("/readyz", echo.WrapHandler(stdlib.Ready(ctl)))
 
-	srv := &http.Server{Addr: addr, Handler: e, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	// Longer than the 60 s of nginx and AWS, so that they close first.
+	srv := &http.Server{Addr: addr, Handler: e, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
 	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
 		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))
 	return err

@@ -40,7 +40,8 @@ func serve(addr string) error {
 	r.POST("/login", ginadapter.Sensitive(ctl), login)
 	r.GET("/readyz", gin.WrapH(stdlib.Ready(ctl)))
 
-	srv := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	// Longer than the 60 s of nginx and AWS, so that they close first.
+	srv := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
 	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
 		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))
 	return err

@@ -62,7 +62,7 @@ func serve(ctx context.Context, addr, adminAddr string, logger *slog.Logger, las
 		Addr:              addr,
 		Handler:           accesslog.Slog(logger)(routes(ctl)),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       75 * time.Second, // longer than the 60 s of nginx and AWS, so that they close first
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	_, err = stdlib.Serve(ctx, srv, ctl, append(opts,

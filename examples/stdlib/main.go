@@ -38,7 +38,7 @@ func serve(addr string) error {
 		Addr:              addr,
 		Handler:           http.TimeoutHandler(mux, 20*time.Second, "too slow\n"),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       75 * time.Second, // longer than the 60 s of nginx and AWS, so that they close first
 	}
 	_, err = stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals(),
 		stdlib.OnListening(func(a net.Addr) { fmt.Printf("listening on http://%v\n", a) }))

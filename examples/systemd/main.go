@@ -55,7 +55,8 @@ func serve(addr string, reusePort bool, options ...stdlib.ServeOption) (stdlib.R
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 	mux.Handle("GET /readyz", stdlib.Ready(ctl))
-	srv := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	// Longer than the 60 s of nginx and AWS, so that they close first.
+	srv := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
 	return stdlib.Serve(context.Background(), srv, ctl, options...)
 }
 

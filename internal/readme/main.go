@@ -17,7 +17,7 @@ func main() {
 		log.Fatal(err)
 	}
 	http.Handle("GET /readyz", stdlib.Ready(ctl))
-	srv := &http.Server{Addr: ":8080", ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Addr: ":8080", ReadHeaderTimeout: time.Minute, IdleTimeout: 75 * time.Second}
 	report, err := stdlib.Serve(context.Background(), srv, ctl, stdlib.Signals())
 	if err != nil {
 		log.Fatal(err)
