@@ -87,6 +87,8 @@ type rare struct {
 	route Route         // that an adapter gave
 	given *http.Request // of a scope: before it was copied for the handler
 	line  *requestLine  // of a part
+
+	joined bool // of a part: its writer has proved whose it is
 }
 
 // requestLine is what patterns ask of a request beside its route and its path.

@@ -60,7 +60,7 @@ func leavingOf(ctx context.Context, begin bool) (*leaving.Channel, *Controller) 
 	case *scoped:
 		e := found.decider()
 		if e.kind == ownKind {
-			return e.conn.leavingChannel(ctx, begin), e.conn.ctl
+			return e.conn.leavingChannel(e.context, begin), e.conn.ctl
 		}
 		return e.rare.scope.leavingChannel(begin), e.controller()
 	}

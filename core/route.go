@@ -53,7 +53,7 @@ func (e *Exchange) routePattern() string {
 	return e.request.Pattern
 }
 
-// routeRequest is what patterns ask beside the route.
+// routeRequest is what patterns ask beside the route, as the request came.
 func (e *Exchange) routeRequest() pattern.Request {
 	switch {
 	case e.rare != nil && e.rare.line != nil:
@@ -62,6 +62,13 @@ func (e *Exchange) routeRequest() pattern.Request {
 		return pattern.Request{Method: e.rare.given.Method, Host: e.rare.given.Host}
 	}
 	return pattern.Request{Method: e.request.Method, Host: e.request.Host}
+}
+
+// sensitiveRoute asks OnRoutes about a route that has run. What handlers have
+// changed in place since the request came may be why it was this one.
+func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
+	came, now := e.routeRequest(), pattern.Request{Method: e.request.Method, Host: e.request.Host}
+	return c.routes.LooseRoute(route, came) || now != came && c.routes.LooseRoute(route, now)
 }
 
 // lookAtRoute asks for the exchange's own route and notes which rules it meets.
@@ -73,11 +80,11 @@ func (e *Exchange) lookAtRoute(c *Controller) {
 	if route == "" {
 		return
 	}
-	bits, asked := uint32(stateRouted), e.routeRequest()
-	if c.rules&hasRoutes != 0 && !e.sensitive() && c.routes.LooseRoute(route, asked) {
+	bits := uint32(stateRouted)
+	if c.rules&hasRoutes != 0 && !e.sensitive() && e.sensitiveRoute(c, route) {
 		bits |= stateSensitive
 	}
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, asked) {
+	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest()) {
 		bits |= stateExemptRoute
 	}
 	e.state.Or(bits)
@@ -119,6 +126,9 @@ func (e *Exchange) belongs() bool {
 	if owner.state.Load()&stateEnded != 0 {
 		return false
 	}
+	if e.rare.joined {
+		return true
+	}
 	done := e.context.Done()
 	return done == owner.context.Done() || done != nil && e.context.Err() == nil ||
 		done == nil && owner.kind != ownKind // a context that knows its exchange
@@ -137,14 +147,11 @@ func (e *Exchange) joins(owner *Exchange) {
 	case loneKind:
 		c.untracked.Add(^uint64(0))
 	}
-	joined := rare{ctl: c, owner: owner}
-	if m := e.rare; m != nil {
-		joined.scope, joined.route, joined.given = m.scope, m.route, m.given
-		*m = joined
-	} else {
-		e.rare = &joined
+	if e.rare == nil {
+		e.rare = new(rare)
 	}
-	e.kind, e.conn, e.context = partKind, nil, owner.context // the writer has proved it
+	e.rare.ctl, e.rare.owner, e.rare.joined = c, owner, true
+	e.kind, e.conn = partKind, nil
 	if e.state.Load()&stateSensitive != 0 {
 		owner.Sensitive()
 	}
@@ -160,12 +167,12 @@ func (e *Exchange) report() {
 	if before&stateRouted != 0 {
 		return
 	}
-	pattern := e.routePattern()
-	if pattern == "" {
+	route := e.routePattern()
+	if route == "" {
 		return
 	}
-	owner, asked := e.rare.owner, e.routeRequest()
-	if c.rules&hasRoutes != 0 && !owner.sensitive() && c.routes.LooseRoute(pattern, asked) {
+	owner := e.rare.owner
+	if c.rules&hasRoutes != 0 && !owner.sensitive() && e.sensitiveRoute(c, route) {
 		e.Sensitive()
 	}
 	if before&stateElsewhere != 0 {
@@ -173,7 +180,7 @@ func (e *Exchange) report() {
 	}
 	// The innermost part reports first, and says what the response is of.
 	bits := uint32(stateRouted)
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(pattern, asked) {
+	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest()) {
 		bits |= stateExemptRoute
 	}
 	for {

@@ -2,6 +2,7 @@ package stdlib_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -173,6 +174,75 @@ func override(r *http.Request, method, path string) *http.Request {
 	return r
 }
 
+// What handlers in front of a router change about a request in place decides
+// which route runs, whether the change is made above our middleware or below it.
+func TestARouteThatRunsByAChangeInPlaceIsAnnounced(t *testing.T) {
+	change := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if to := r.Header.Get("X-Method"); to != "" {
+				r.Method = to
+			}
+			if to := r.Header.Get("X-Host"); to != "" {
+				r.Host = to
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	for name, stack := range map[string]func(ctl *core.Controller, router http.Handler) http.Handler{
+		"alone": func(_ *core.Controller, router http.Handler) http.Handler { return change(router) },
+		"below": func(ctl *core.Controller, router http.Handler) http.Handler {
+			return stdlib.Middleware(ctl)(change(router))
+		},
+		"above": func(ctl *core.Controller, router http.Handler) http.Handler {
+			return change(stdlib.Middleware(ctl)(router))
+		},
+	} {
+		for _, request := range []struct{ method, field, value string }{
+			{"POST", "X-Method", "DELETE"},
+			{"DELETE", "X-Method", ""},
+			{"DELETE", "X-Host", "example.com"},
+			{"POST", "X-Host", "admin.example.com"},
+		} {
+			for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+				if name == "alone" && !tracked {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s, %s, %v", name, kind, request), func(t *testing.T) {
+					ctl := servertest.NewController(t, core.OnRoutes("DELETE /items/{id}", "admin.example.com/items/{id}"))
+					mux := http.NewServeMux()
+					for _, pattern := range []string{"/items/{id}", "DELETE /items/{id}", "admin.example.com/items/{id}"} {
+						mux.HandleFunc(pattern, servertest.Hello)
+					}
+					srv := servertest.NewHTTP2(stack(ctl, mux))
+					address := ""
+					if tracked {
+						address = servertest.ServeTracked(t, srv, ctl, servertest.Cleartext)
+					} else {
+						l := servertest.Listen(t)
+						servertest.Serve(t, srv, l, servertest.Cleartext)
+						address = l.Addr().String()
+					}
+					client := clienttest.Dial(t, address)
+					client.ExpectKept(get(t, client, "/items/7"))
+					client.Send(clienttest.Request(request.method, "/items/7", request.field+": "+request.value))
+					client.ExpectClosed(client.Receive())
+					transport := &http.Transport{Protocols: new(http.Protocols)}
+					transport.Protocols.SetUnencryptedHTTP2(true)
+					defer transport.CloseIdleConnections()
+					r, _ := http.NewRequest(request.method, "http://"+address+"/items/7", nil)
+					r.Header.Set(request.field, request.value)
+					response, err := transport.RoundTrip(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					response.Body.Close()
+					clienttest.Eventually(t, "both are announced", func() bool { return ctl.Stats().Closes[core.ReasonRoute] == 2 })
+				})
+			}
+		}
+	}
+}
+
 func TestARouteThatRanAfterTheHeaderHadLeftIsAnnouncedByTheNextResponse(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnRoutes("/secret"))
 	var inner http.Handler
@@ -260,6 +330,61 @@ func TestAContextReplacedBetweenTwoMiddlewareChangesNoCount(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program may put a context of its own in the place of the server's, with its
+// own values and its own end. Whose part a request is says nothing about them.
+func TestAContextThatAProgramPutsInPlaceIsTheOneThatItsHandlersGet(t *testing.T) {
+	for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+		t.Run(kind, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			inner := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if value := r.Context().Value(userKey{}); value != "of the program" {
+					t.Errorf("the value is %v", value)
+				}
+				if r.Context().Err() == nil {
+					t.Error("the context is not done")
+				}
+				core.CloseAfter(r.Context(), core.ReasonHandler)
+				servertest.Hello(w, r)
+			}))
+			outer := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithCancel(context.WithValue(context.Background(), userKey{}, "of the program"))
+				cancel()
+				inner.ServeHTTP(w, r.WithContext(ctx))
+			}))
+			srv := servertest.NewHTTP2(outer)
+			var address string
+			if tracked {
+				address = servertest.New(t, ctl, srv).Start().Address
+			} else {
+				l := servertest.Listen(t)
+				servertest.Serve(t, srv, l, servertest.Cleartext)
+				address = l.Addr().String()
+			}
+			client := clienttest.Dial(t, address)
+			client.ExpectClosed(get(t, client, "/"))
+			clienttest.DialUnencryptedHTTP2(t, address).Get("/")
+			clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
+			if stats := ctl.Stats(); stats.Exchanges != 2 || stats.Closes[core.ReasonHandler] != 2 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+		})
+	}
+}
+
+// The values of a router's context are as the router put them, and so is what
+// the innermost route says.
+func TestASensitiveRouteIsKnownBelowAContextThatWasReplaced(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/items/{id}"))
+	inner := router(ctl, map[string]http.HandlerFunc{"/items/{id}": servertest.Hello})
+	s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, override(r.WithContext(context.Background()), "GET", "/items/7"))
+	}))).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.ExpectClosed(get(t, client, "/alias"))
+	clienttest.DialUnencryptedHTTP2(t, s.Address).Get("/alias")
+	s.ExpectStats("both are announced", func(stats core.Stats) bool { return stats.Closes[core.ReasonRoute] == 2 })
 }
 
 func TestAnAccessLogLearnsWhetherAndWhyTheResponseAnnounces(t *testing.T) {
