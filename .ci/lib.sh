@@ -173,6 +173,7 @@ debian_packages() {
   installed traffic_server trafficserver
   installed lighttpd lighttpd
   installed h2load nghttp2-client
+  installed ab apache2-utils
   installed curl curl
   installed node nodejs
   installed gcc gcc
