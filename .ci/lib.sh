@@ -198,6 +198,7 @@ debian_packages() {
 more_debian_packages() {
   local missing=()
   jar() { [[ -e /usr/share/java/$1.jar ]] || missing+=("$2"); }
+  command -v wrk >/dev/null || missing+=(wrk)
   jar httpclient5 libhttpclient5-java
   jar okhttp libokhttp-java
   install_debian_packages "${missing[@]}"

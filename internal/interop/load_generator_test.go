@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 
 // Load generators have no names for their requests, so both sides only count.
 func TestRestartsUnderALoadGenerator(t *testing.T) {
-	for _, generator := range loadGenerators {
+	for _, generator := range loadGenerators() {
 		for _, way := range []way{politeclose, shutdown} {
 			t.Run(generator.name+"/"+way.name, func(t *testing.T) {
 				t.Parallel()
@@ -59,9 +60,13 @@ type loadGenerator struct {
 	abandoned int
 }
 
-var loadGenerators = []loadGenerator{
-	h2load("h2load", "--h1", "-c", "16"),
-	ab,
+// loadGenerators has at full size one more, which takes all that the machine has.
+func loadGenerators() []loadGenerator {
+	few := []loadGenerator{h2load("h2load", "--h1", "-c", "16"), ab}
+	if os.Getenv("POLITECLOSE_FULL") == "" {
+		return few
+	}
+	return append(few, wrk)
 }
 
 // h2load does not come back after a GOAWAY.
@@ -100,6 +105,29 @@ var ab = loadGenerator{
 		refused, _ := number(said, `(?m)^Non-2xx responses: +(\d+)`)
 		return started, started - lost - refused, ok
 	},
+}
+
+// wrk runs for a second, and leaves unanswered what is under way then.
+var wrk = loadGenerator{
+	name: "wrk",
+	command: func(t *testing.T, url string) []string {
+		script := write(t, t.TempDir(), "post.lua", fmt.Sprintf("wrk.method = 'POST'\nwrk.body = %q\n", requestBody))
+		return []string{find(t, "wrk"), "-t", "1", "-c", "16", "-d", "1s", "-s", script, url}
+	},
+	progress: regexp.MustCompile(` requests in `),
+	parts:    1,
+	count: func(said string) (started, succeeded int, ok bool) {
+		answered, ok := number(said, `(?m)^ +(\d+) requests in `)
+		// A timeout is an answer that was late, and is counted when it comes.
+		lost := 0
+		for _, cause := range []string{"connect", "read", "write"} {
+			n, _ := number(said, cause+` (\d+)`)
+			lost += n
+		}
+		refused, _ := number(said, `Non-2xx or 3xx responses: (\d+)`)
+		return answered + lost, answered - refused, ok
+	},
+	abandoned: 16,
 }
 
 // number is what the pattern's group has found, which is missing where there was
