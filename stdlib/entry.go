@@ -7,17 +7,17 @@ import (
 	"github.com/politeclose/politeclose/core"
 )
 
-// enter puts an entry in front of srv.Handler unless one of ours is there. It
+// enter puts an entry in front of srv.Handler unless its own is there. It
 // runs when the server is tracked, and again when it begins to serve: somebody
 // may have set the field since, as echo's Start does. The field must not be
 // written later, when requests read it.
 //
-// A handler that was put around our entry has a new one in front of it. The one
-// below then does nothing.
+// A handler that was put around our entry, or that is another server's entry, has
+// a new one in front of it. The one below then does nothing.
 func (t *tracker) enter(srv *http.Server) {
 	t.entering.Lock()
 	defer t.entering.Unlock()
-	if _, ok := srv.Handler.(*core.Entry); ok {
+	if entry, ok := srv.Handler.(*core.Entry); ok && entry == t.entry {
 		return
 	}
 	var handler http.Handler = defaultServeMux{}

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,38 @@ func TestTheEntryIsThereHoweverTheServerIsMade(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The public and the admin server of a program may have the handler in common,
+// and the second one may get it from the first, which is tracked.
+func TestAServerMayHaveTheHandlerOfAnotherTrackedOne(t *testing.T) {
+	for name, shared := range map[string]bool{"of one Controller": true, "each of its own": false} {
+		t.Run(name, func(t *testing.T) {
+			ofFirst, ofSecond := servertest.NewController(t), servertest.NewController(t)
+			if shared {
+				ofSecond = ofFirst
+			}
+			first := servertest.NewHTTP(servertest.Hello)
+			first.IdleTimeout = time.Minute
+			track(t, first, ofFirst)
+			second := servertest.NewHTTP(first.Handler)
+			second.IdleTimeout = time.Minute
+			s := servertest.New(t, ofSecond, second).Start(stdlib.AdvertiseKeepAlive(time.Second))
+			servertest.New(t, ofFirst, first).Start(stdlib.AdvertiseKeepAlive(time.Second))
+
+			client := clienttest.Dial(t, s.Address)
+			response := get(t, client, "/")
+			client.ExpectKept(response)
+			if advertised := response.Header["Keep-Alive"]; !slices.Equal(advertised, []string{"timeout=59"}) {
+				t.Errorf("Keep-Alive is %q", advertised)
+			}
+			ofSecond.Drain()
+			client.ExpectClosed(get(t, client, "/"))
+			s.ExpectStats("each request is one exchange, and the last one announced", func(stats core.Stats) bool {
+				return stats.Exchanges == 2 && stats.InFlight == 0 && stats.Untracked == 0 && stats.Closes[core.ReasonDrain] == 1
+			})
+		})
 	}
 }
 
