@@ -47,7 +47,11 @@ func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.next.ServeHTTP(w, r)
 		return
 	}
-	r, e := n.begin(r, shape != oddShaped && !isWrapped(w))
+	servers := shape != oddShaped && !isWrapped(w)
+	r, e := n.begin(r, servers)
+	if !servers {
+		e.joinBelow(w)
+	}
 	if !e.Decides() {
 		defer e.End()
 		n.next.ServeHTTP(e.Writer(w), r)

@@ -22,19 +22,25 @@ import (
 // the writer only asks for the route before that one commits. For net/http's
 // own writers it does not allocate.
 func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
+	e.joinBelow(w)
 	switch e.kind {
 	case noKind:
 		return w
 	case partKind:
 		return e.partWriter(w)
 	}
-	if isWrapped(w) {
-		if owner := e.controller().exchangeBelow(w); owner != nil {
-			e.joins(owner)
-			return e.partWriter(w)
-		}
-	}
 	return e.wrap(w)
+}
+
+// joinBelow makes the exchange part of the one that w writes to, if there is one:
+// its request's context did not tell.
+func (e *Exchange) joinBelow(w http.ResponseWriter) {
+	if !e.Decides() || !isWrapped(w) {
+		return
+	}
+	if owner := e.controller().exchangeBelow(w); owner != nil {
+		e.joins(owner)
+	}
 }
 
 // wrap returns a writer around w that calls e first.
@@ -75,8 +81,9 @@ func (e *Exchange) lookWhere(w http.ResponseWriter) {
 // ReportRoute asks the route now instead of at the first write: for a router
 // that has found it before it calls its middleware, and whose writer w is not
 // one of [Exchange.Writer]. It does nothing where the exchange decides itself,
-// which is asked at its commit point.
+// which is asked at its commit point; that it does not may first be known by w.
 func (e *Exchange) ReportRoute(w http.ResponseWriter) {
+	e.joinBelow(w)
 	if e.kind == partKind {
 		e.lookWhere(w)
 		e.report()

@@ -1,6 +1,7 @@
 package ginadapter_test
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -213,5 +214,35 @@ func TestAResponseCacheReplaysNoAnnouncement(t *testing.T) {
 	conn.ExpectKept(conn.Get("/hit"))
 	if cached.Get("Content-Type") == "" || cached["Connection"] != nil {
 		t.Errorf("the cache has %v", cached)
+	}
+}
+
+// What stands between the server and the engine may give the request another
+// context. Its response is still the server's to announce, and it is one exchange.
+func TestAContextThatWasReplacedAboveTheEngineChangesNoCount(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/items/:id"))
+	r := gin.New()
+	r.Use(ginadapter.Middleware(ctl))
+	r.GET("/other/:id", empty)
+	r.GET("/items/:id", func(c *gin.Context) {
+		if !core.CloseAfter(c.Request.Context(), core.ReasonHandler) {
+			t.Error("CloseAfter says that the connection stays")
+		}
+		c.String(http.StatusOK, "hello")
+	})
+	var left http.Header
+	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		r.ServeHTTP(w, q.WithContext(context.Background()))
+		left = w.Header().Clone()
+	}))
+	s := servertest.New(t, ctl, srv).Start()
+	conn := clienttest.Dial(t, s.Address)
+	conn.ExpectKept(conn.Get("/other/7"))
+	conn.ExpectClosed(conn.Get("/items/7"))
+	s.ExpectStats("each request is one exchange", func(stats core.Stats) bool {
+		return stats.Exchanges == 2 && stats.InFlight == 0 && stats.Untracked == 0 && stats.Closes[core.ReasonHandler] == 1
+	})
+	if left["Connection"] != nil {
+		t.Errorf("the header map has been left with Connection %q", left["Connection"])
 	}
 }

@@ -61,8 +61,8 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		}
 		exchange.UseRoute((*route)(c))
 		c.Request = r
+		exchange.ReportRoute(c.Writer) // gin has found it already
 		if !exchange.Decides() {
-			exchange.ReportRoute(c.Writer) // gin has found it already
 			exchange.End()
 			return
 		}

@@ -387,6 +387,23 @@ func TestASensitiveRouteIsKnownBelowAContextThatWasReplaced(t *testing.T) {
 	s.ExpectStats("both are announced", func(stats core.Stats) bool { return stats.Closes[core.ReasonRoute] == 2 })
 }
 
+// The handler of one tracked server may be mounted below another one's.
+func TestATrackedServersHandlerBelowAContextThatWasReplacedChangesNoCount(t *testing.T) {
+	ctl := servertest.NewController(t)
+	mounted := servertest.NewHTTP(servertest.Hello)
+	track(t, mounted, ctl)
+	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mounted.Handler.ServeHTTP(w, r.WithContext(context.Background()))
+	}))).Start()
+	client := clienttest.Dial(t, s.Address)
+	client.ExpectKept(get(t, client, "/"))
+	ctl.Drain()
+	client.ExpectClosed(get(t, client, "/"))
+	s.ExpectStats("each request is one exchange", func(stats core.Stats) bool {
+		return stats.Exchanges == 2 && stats.InFlight == 0 && stats.Untracked == 0 && stats.Closes[core.ReasonDrain] == 1
+	})
+}
+
 func TestAnAccessLogLearnsWhetherAndWhyTheResponseAnnounces(t *testing.T) {
 	type line struct {
 		reason     core.Reason
