@@ -206,10 +206,10 @@ func (d *drain) raiseFlag() {
 	d.flagUp = true
 	d.ctl.DrainBegins(d.until)
 	d.ctl.Drain()
-	d.sayBegin()
 	if d.cfg.lameDuck > 0 && d.failure == nil {
 		d.lameDuck = time.After(d.cfg.lameDuck)
 	}
+	d.sayBegin()
 	if hook := d.cfg.onDrain; hook != nil {
 		returned := newLatch()
 		d.onDrain = returned

@@ -233,7 +233,7 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	s := servertest.New(t, ctl, servertest.NewHTTP(servertest.Hello)).Start(
 		stdlib.OnListening(func(a net.Addr) { called <- a.String() }),
 		stdlib.OnDrain(func() { called <- "drain" }),
-		stdlib.Signals(os.Interrupt))
+		stdlib.Signals(os.Interrupt), stdlib.LameDuck(time.Millisecond))
 	if address := clienttest.Receive(t, "OnListening", called); address != s.Address {
 		t.Errorf("OnListening was told %s, want %s", address, s.Address)
 	}
@@ -252,8 +252,8 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	defer log.mu.Unlock()
 	said := strings.Split(strings.TrimSpace(log.text.String()), "\n")
 	for i, want := range [][]string{
-		{"the drain begins", `cause="its context is done"`, "connections=1", "until=", `second_signal="cuts them"`},
-		{"the listener is closed", "connections=1", "until=", "idle_until="},
+		{"the drain begins", `cause="its context is done"`, "connections=1", " until=", "listening_until=", `second_signal="cuts them"`},
+		{"the listener is closed", "connections=1", " until=", "idle_until="},
 		{"the drain is over", "announced=1", "served=1"},
 	} {
 		if i >= len(said) || slices.ContainsFunc(want, func(part string) bool { return !strings.Contains(said[i], part) }) {

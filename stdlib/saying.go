@@ -34,6 +34,9 @@ func (d *drain) sayBegin() {
 		attrs = append(attrs, slog.Any("error", d.failure))
 	}
 	attrs = append(attrs, d.left()...)
+	if d.lameDuck != nil {
+		attrs = append(attrs, slog.Time("listening_until", d.began.Add(d.cfg.lameDuck)))
+	}
 	if d.signals != nil {
 		attrs = append(attrs, slog.String("second_signal", "cuts them"))
 	}
