@@ -46,7 +46,7 @@ type Conn struct {
 	confirmed   bool        // the client has acknowledged all of them
 	interrupted bool        // a read deadline of ours stands
 	since       time.Time   // the present step
-	heard       time.Time   // something ended or, from told on, came
+	heard       time.Time   // something ended or, from told on, came that is no PING
 	timer       *time.Timer // of the present step; nil until one needs it
 }
 
@@ -268,7 +268,9 @@ func (c *Conn) got() {
 			go c.flush()
 		}
 	case told, asked:
-		c.heard = time.Now()
+		if kind != framePing { // which a client sends that has nothing under way
+			c.heard = time.Now()
+		}
 	}
 }
 

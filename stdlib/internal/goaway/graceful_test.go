@@ -148,6 +148,7 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 			func(c *client) { time.Sleep(3 * time.Second); c.WriteWindowUpdate(0, 1) },
 			3*time.Second + patience,
 		},
+		"is told when patience is over though it sends PINGs of its own": {pingOften, patience},
 		"is waited for while it uploads": {
 			func(c *client) {
 				c.request(3, http.MethodPost)
@@ -192,6 +193,34 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pingOften asks whether the server is there, until shortly before patience is over.
+func pingOften(c *client) {
+	for range patience/time.Second - 1 {
+		time.Sleep(time.Second)
+		c.WritePing(false, [8]byte{})
+	}
+}
+
+func TestAClientThatAcknowledgesOnceIsToldWhenPatienceIsOverThoughItSendsPings(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		c.SetDeadline(time.Now().Add(3 * longest))
+		(<-s.conns).Announce(debug)
+		c.untilGoAway()
+		c.wantPing()()
+		c.wantPing()
+		start := time.Now()
+		go pingOften(c)
+		for f := c.next(); f == nil || f.Header().Type != http2.FrameGoAway; f = c.next() {
+			if f == nil {
+				t.Fatal("not told")
+			}
+		}
+		if waited := time.Since(start); waited != patience {
+			t.Errorf("told after %v, want %v", waited, patience)
+		}
+	})
 }
 
 func TestAClientThatDoesNotAcknowledgeIsToldAfterTheFrameThatItIsSending(t *testing.T) {
