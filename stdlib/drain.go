@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -150,6 +151,14 @@ func (d *drain) begin(cause string) {
 func (d *drain) end(cause string, verdict error) {
 	d.begin(cause)
 	d.verdict = verdict
+}
+
+// listenTo makes the option's signals, if there are any, come in by arrived.
+func (d *drain) listenTo(arrived chan os.Signal) {
+	if len(d.cfg.signals) > 0 {
+		signal.Notify(arrived, d.cfg.signals...)
+		d.signals = arrived
+	}
 }
 
 // signal makes the second signal force the end. The first never does: a context of

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
@@ -83,7 +84,8 @@ func same(f, g any) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueO
 //  2. That calls Serve(ours), which calls BaseContext(ours), which returns: Serve
 //     accepts from ours, until the server's end or an error of Accept.
 //  3. BaseContext(l) returns. The first Serve finds l closed, or broken in the same
-//     way, and returns what the second one has returned.
+//     way, and returns what the second one has returned. Where the error does not
+//     come again l is closed, and that is what it returns.
 func (h *baseContextHook) call(l net.Listener) context.Context {
 	ours := ownListener(l)
 	if ours != nil && ours.base != nil {
@@ -106,9 +108,36 @@ func (h *baseContextHook) call(l net.Listener) context.Context {
 	ours.nested = true
 	ours.base = &listenerContext{ctx, ours}
 	t.adopt(ours)
-	t.served(ours, h.server.Serve(served))
+	err := h.server.Serve(served)
+	t.served(ours, err)
+	if !errors.Is(err, http.ErrServerClosed) && !failsAgain(ours.Listener) {
+		t.ctl.Logger().Warn("politeclose: http.Server.Serve closes its listener, because Accept has failed", "error", err)
+		_ = ours.closeInner()
+	}
 	return ctx
 }
+
+// failsAgain reports whether a listener that has failed goes on failing, as one that
+// is closed does. With any other the first Serve would go on, past us.
+func failsAgain(l net.Listener) bool {
+	failed := make(chan bool, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			c.Close() // nobody serves it
+		}
+		failed <- err != nil && !isTemporary(err)
+	}()
+	select {
+	case again := <-failed:
+		return again
+	case <-time.After(failingAgain):
+		return false
+	}
+}
+
+// failingAgain is longer than a call takes that does not wait.
+const failingAgain = 100 * time.Millisecond
 
 // given returns the listener that the program knows.
 func given(l net.Listener) net.Listener {

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -202,6 +205,54 @@ func TestAListenerThatCannotBeEmptiedIsSaidOnceAndDrainedAllTheSame(t *testing.T
 	}
 	if n := strings.Count(log.String(), "may be reset"); n != 1 {
 		t.Errorf("the log says %d times that somebody may be reset, want 1:\n%s", n, &log)
+	}
+}
+
+// exhausted is a listener whose process has no descriptor left for a connection.
+type exhausted struct {
+	*net.TCPListener
+	now  atomic.Bool
+	said sync.Once
+	seen chan struct{} // closed at the first error
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	for {
+		if err := l.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
+			return nil, err
+		}
+		if l.now.Load() {
+			l.said.Do(func() { close(l.seen) })
+			return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+		}
+		if c, err := l.TCPListener.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return c, err
+		}
+	}
+}
+
+func TestWithoutDescriptorsForWhoWaitsADrainGoesOn(t *testing.T) {
+	for name, opts := range map[string][]stdlib.ServeOption{
+		"on a listener that is emptied": {stdlib.Unshared()},
+		"on one that others may have":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &exhausted{TCPListener: listenWithoutMPTCP(t).(*net.TCPListener), seen: make(chan struct{})}
+			ctl := servertest.NewController(t)
+			opts := append([]stdlib.ServeOption{stdlib.IdleGrace(time.Millisecond), stdlib.DrainTimeout(far)}, opts...)
+			s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(servertest.Hello)).Start(opts...)
+			idle := clienttest.Dial(t, s.Address)
+			idle.ExpectKept(get(t, idle, "/"))
+			s.AreIdle(1)
+			l.now.Store(true)
+			clienttest.Receive(t, "out of descriptors", l.seen)
+			clienttest.Dial(t, s.Address) // waits in the queue
+			s.Drain()
+			if report := s.MustEnd(); report.ClosedIdle != 1 {
+				t.Errorf("the report is %v", report)
+			}
+		})
 	}
 }
 

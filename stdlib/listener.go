@@ -120,7 +120,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		switch {
 		case err == nil:
 			return l.accepted(c), nil
-		case !isTemporary(err):
+		case !isTemporary(err), l.shut.isOpen(): // what is closed has no passing trouble
 			l.hold(err)
 			return nil, err
 		case !l.closing.Load():

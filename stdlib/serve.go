@@ -127,11 +127,7 @@ func prepare(ctx context.Context, srv *http.Server, ctl *core.Controller, cfg *s
 	if ctl.UsedUp() && ctx.Err() == nil {
 		err = errors.New("a drain has used the Controller up; make a new one with core.New")
 	}
-	if len(cfg.signals) > 0 {
-		// Before somebody can connect, whom a signal would take along.
-		signal.Notify(arrived, cfg.signals...)
-		d.signals = arrived
-	}
+	d.listenTo(arrived) // before somebody can connect, whom a signal would take along
 	if err == nil {
 		err = d.listen()
 	}

@@ -150,8 +150,9 @@ func RequestTimeoutOnIdleClose() ServeOption {
 // Signals makes the first of these signals begin the drain and the second one
 // force its end; none named means SIGINT and SIGTERM. The first does not force a
 // drain that something else has begun: a context of [signal.NotifyContext] that is
-// done for a signal begins it, and the same signal comes here as well. Without this
-// option Serve touches no signal.
+// done for a signal begins it, and the same signal comes here as well. Those of a
+// [Shutdown] are the signals that come while it drains. Without this option no signal
+// is touched.
 func Signals(signals ...os.Signal) ServeOption {
 	return func(c *serveConfig) error {
 		for i, s := range signals {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -44,6 +46,8 @@ func Shutdown(ctx context.Context, srv *http.Server, ctl *core.Controller, opts 
 	if err != nil {
 		return Report{}, fmt.Errorf("politeclose: Shutdown: %w", err)
 	}
+	arrived := make(chan os.Signal, 2)
+	defer signal.Stop(arrived)
 	t := trackerOf(srv)
 	if t == nil || t.ctl != ctl {
 		return shutDownUntracked(ctx, srv, ctl, cfg)
@@ -52,6 +56,7 @@ func Shutdown(ctx context.Context, srv *http.Server, ctl *core.Controller, opts 
 		d := newDrain(srv, t, cfg)
 		d.cause = "a call of stdlib.Shutdown"
 		d.ctx, d.ending, d.hurrying = ctx, nil, nil
+		d.listenTo(arrived)
 		return d
 	})
 	switch {

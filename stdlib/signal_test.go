@@ -46,12 +46,36 @@ func child() (status int) {
 		io.WriteString(os.Stdout, "blocked\n")
 		<-r.Context().Done()
 	})
-	report, err := stdlib.Serve(context.Background(), &http.Server{Handler: stdlib.Middleware(ctl)(mux)}, ctl, opts...)
+	srv := &http.Server{Handler: stdlib.Middleware(ctl)(mux)}
+	serve := func() (stdlib.Report, error) { return stdlib.Serve(context.Background(), srv, ctl, opts...) }
+	if childtest.Kind() == "shutdown" {
+		serve = func() (stdlib.Report, error) { return shutDownWhenBlocked(srv, ctl, l) }
+	}
+	report, err := serve()
 	fmt.Printf("announced %d, forced %d, error %v\n", report.Announced, report.Forced, err)
 	if errors.Is(err, stdlib.ErrDrainTimeout) {
 		return 3
 	}
 	return 0
+}
+
+// shutDownWhenBlocked is a program that serves by itself, and drains when a request
+// is under way.
+func shutDownWhenBlocked(srv *http.Server, ctl *core.Controller, l net.Listener) (stdlib.Report, error) {
+	blocked, handler := make(chan struct{}), srv.Handler
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/blocked" {
+			close(blocked)
+		}
+		handler.ServeHTTP(w, r)
+	})
+	if err := stdlib.Track(srv, ctl); err != nil {
+		return stdlib.Report{}, err
+	}
+	go srv.Serve(l)
+	<-blocked
+	return stdlib.Shutdown(context.Background(), srv, ctl,
+		stdlib.Signals(), stdlib.IdleGrace(0), stdlib.DrainTimeout(time.Hour))
 }
 
 // startChild returns the process and the address of its server.
@@ -94,6 +118,21 @@ func TestTheSecondSignalForces(t *testing.T) {
 	waitForClosedListener(t, address)
 	p.Signal(os.Interrupt)
 	p.ExpectLine("announced 0, forced 1, error " + stdlib.ErrForced.Error())
+	p.ExpectStatus(3)
+}
+
+func TestTheSecondSignalThatComesDuringAShutdownForces(t *testing.T) {
+	p, address := startChild(t, "shutdown")
+	idle, blocked := clienttest.Dial(t, address), clienttest.Dial(t, address)
+	get(t, idle, "/")
+	blocked.Send(clienttest.Request("GET", "/blocked"))
+	p.ExpectLine("blocked")
+	waitForClosedListener(t, address)
+	p.Signal(syscall.SIGTERM)
+	idle.ExpectClosed(get(t, idle, "/"))
+	idle.Close()
+	p.Signal(os.Interrupt)
+	p.ExpectLine("announced 1, forced 1, error " + stdlib.ErrForced.Error())
 	p.ExpectStatus(3)
 }
 

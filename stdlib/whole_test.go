@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -163,6 +164,101 @@ func TestTheProgramsOwnServeReturnsAfterTheLastResponse(t *testing.T) {
 	if err := clienttest.Receive(t, "Shutdown", ended); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
+}
+
+// breaking is a listener whose Accept fails when fail says so.
+type breaking struct {
+	net.Listener
+	fail func() error
+}
+
+func (l *breaking) Accept() (net.Conn, error) {
+	if failure := l.fail(); failure != nil {
+		return nil, failure
+	}
+	c, err := l.Listener.Accept()
+	if failure := l.fail(); failure != nil {
+		if err == nil {
+			c.Close()
+		}
+		return nil, failure
+	}
+	return c, err
+}
+
+func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
+	noBuffers := errors.New("no buffer space for a test")
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		serve := func(t *testing.T, l net.Listener) (*core.Controller, *strings.Builder, *http.Server, *clienttest.Conn, <-chan error) {
+			var log strings.Builder
+			ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+			srv := servertest.NewHTTP(servertest.Hello)
+			if err := stdlib.Track(srv, ctl); err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() {
+				if over.TLS() {
+					served <- srv.ServeTLS(l, "", "")
+				} else {
+					served <- srv.Serve(l)
+				}
+			}()
+			c := over.Dial(t, l.Addr().String())
+			c.ExpectKept(get(t, c, "/"))
+			return ctl, &log, srv, c, served
+		}
+		drains := func(t *testing.T, ctl *core.Controller, srv *http.Server, c *clienttest.Conn) {
+			ended := make(chan error, 1)
+			go func() {
+				_, err := stdlib.Shutdown(t.Context(), srv, ctl)
+				ended <- err
+			}()
+			clienttest.Eventually(t, "draining", ctl.Draining)
+			c.ExpectClosed(get(t, c, "/"))
+			c.Close()
+			if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Run("that comes again", func(t *testing.T) {
+			var broken atomic.Bool
+			l := &breaking{servertest.Listen(t), func() error {
+				if broken.Load() {
+					return noBuffers
+				}
+				return nil
+			}}
+			ctl, _, srv, c, served := serve(t, l)
+			broken.Store(true)
+			clienttest.Dial(t, l.Addr().String())
+			if err := clienttest.Receive(t, "the end of Serve", served); !errors.Is(err, noBuffers) {
+				t.Errorf("Serve: %v", err)
+			}
+			drains(t, ctl, srv, c)
+		})
+		t.Run("that does not come again", func(t *testing.T) {
+			failures := make(chan error, 1)
+			l := &breaking{servertest.Listen(t), func() error {
+				select {
+				case failure := <-failures:
+					return failure
+				default:
+					return nil
+				}
+			}}
+			ctl, log, srv, c, served := serve(t, l)
+			failures <- noBuffers
+			clienttest.Dial(t, l.Addr().String())
+			if err := clienttest.Receive(t, "the end of Serve", served); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+			if n := strings.Count(log.String(), noBuffers.Error()); n != 1 {
+				t.Errorf("the cause is said %d times:\n%s", n, log)
+			}
+			drains(t, ctl, srv, c)
+		})
+	})
 }
 
 func TestAGroupOfTwoServersShutsDownTogether(t *testing.T) {

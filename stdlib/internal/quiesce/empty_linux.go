@@ -13,6 +13,9 @@ const (
 	// longest is how long handshakes are waited for: who has not finished one by
 	// then may never.
 	longest = time.Second
+	// stuck is how long nobody has to have been accepted though somebody waits: the
+	// process has no descriptor left, or is busy with code of the program's own.
+	stuck = 2 * time.Second
 	// settling is what a packet may take that a processor was working on when the
 	// socket changed: microseconds, unless it is a virtual processor that did not
 	// get its turn just then.
@@ -43,7 +46,7 @@ func (l *Listener) empty(giveUp <-chan struct{}) error {
 		return fmt.Errorf("cannot see who is about to connect: %w", tableErr)
 	}
 	// In this order: handshakes end in the queue.
-	return errors.Join(table.awaitHandshakes(giveUp), table.awaitQueue(giveUp))
+	return errors.Join(table.awaitHandshakes(giveUp), l.awaitQueue(giveUp, table))
 }
 
 // awaitHandshakes waits until the handshakes are over that have begun.
@@ -62,14 +65,15 @@ func (t *table) awaitHandshakes(giveUp <-chan struct{}) error {
 	return err
 }
 
-// awaitQueue waits until nobody is in the accept queue.
-func (t *table) awaitQueue(giveUp <-chan struct{}) error {
+// awaitQueue waits until nobody is in the accept queue, or nobody is taken out of it.
+func (l *Listener) awaitQueue(giveUp <-chan struct{}, table *table) error {
+	l.acceptedNow()
 	for {
-		waiting, err := t.waiting()
+		waiting, err := table.waiting()
 		switch {
 		case err != nil || waiting == 0:
 			return err
-		case !sleep(giveUp, nextLook):
+		case time.Since(*l.latest.Load()) > stuck || !sleep(giveUp, nextLook):
 			return fmt.Errorf("clients that wait to be accepted: %d", waiting)
 		}
 	}

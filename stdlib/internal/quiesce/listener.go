@@ -46,7 +46,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Empty keeps new connections off the socket, and returns when it can be closed:
 // when nobody waits in its queue or is on the way there, or when giveUp is closed.
-// It waits for handshakes for a second. Accept has to be called all the while.
+// It waits for handshakes for a second, and for who is not accepted for two. Accept
+// has to be called all the while.
 // Empty is called once, and the socket is closed right after it.
 //
 // The error says why somebody may be lost by that all the same.

@@ -179,6 +179,15 @@ func TestAHandshakeThatDoesNotEndIsGivenUpAndSaid(t *testing.T) {
 	}
 }
 
+func TestWhoIsNotAcceptedIsGivenUpAndSaid(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	dial(t, l.Addr().String())
+	err := clienttest.Receive(t, "left", leave(l, nil))
+	if err == nil || !strings.Contains(err.Error(), "wait to be accepted: 1") {
+		t.Errorf("Empty returned %v, want that one client waits", err)
+	}
+}
+
 func TestNothingIsWaitedForWhereNobodyConnects(t *testing.T) {
 	const most = 60 * time.Millisecond
 	for range 50 {
