@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -102,6 +103,18 @@ func TestTheNamesInDocumentsExist(t *testing.T) {
 	}
 	if found < 100 {
 		t.Errorf("%d names found", found)
+	}
+}
+
+func TestTheMapNamesEveryFolderOfInternal(t *testing.T) {
+	folders, err := os.ReadDir(filepath.Join(root, "internal"))
+	if err != nil || len(folders) < 10 {
+		t.Fatalf("%d folders: %v", len(folders), err)
+	}
+	for _, folder := range folders {
+		if !strings.Contains(documents(t)["CONTRIBUTING.md"], "`internal/"+folder.Name()+"`") {
+			t.Errorf("the map in CONTRIBUTING.md lacks internal/%s", folder.Name())
+		}
 	}
 }
 
