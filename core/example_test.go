@@ -223,3 +223,42 @@ func ExampleLeaving() {
 	// hello
 	// come again: drain
 }
+
+// An access log says which responses ended their connection, and why.
+func ExampleAnnounced() {
+	ctl, err := core.New(core.OnRoutes("/login"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv := serve(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello") // by the rest of the program
+		reason, closes := core.Announced(r.Context())
+		fmt.Printf("path=%s connection=%d closes=%t reason=%q\n", r.URL.Path, core.ConnectionID(r.Context()), closes, reason)
+	}))
+	defer srv.Close()
+	for _, path := range []string{"/", "/login", "/"} {
+		isLast(srv, path)
+	}
+	// Output:
+	// path=/ connection=1 closes=false reason=""
+	// path=/login connection=1 closes=true reason="route"
+	// path=/ connection=2 closes=false reason=""
+}
+
+// What is left of a body that was too large is not worth reading.
+func ExampleOnStatus() {
+	ctl, err := core.New(core.OnStatus(http.StatusRequestEntityTooLarge))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv := serve(ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/large" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	}))
+	defer srv.Close()
+	fmt.Println("/:", isLast(srv, "/"), "/large:", isLast(srv, "/large"))
+	// Output: /: false /large: true
+}
