@@ -316,8 +316,10 @@ func Budget(perSecond float64, burst int) Option {
 }
 
 // Logger sets where the few things worth a line are said, each once: exchanges
-// without a connection record, a flag or a signal that fails. The default is
-// [slog.Default]. Nothing is logged per request. A nil Logger is an error; use
+// without a connection record, a flag or a signal that fails; and the steps of a
+// drain. The default is [slog.Default] as it is when New is called: a program that
+// calls slog.SetDefault does so before, or its handler gets these lines as text
+// without attributes. Nothing is logged per request. A nil Logger is an error; use
 // slog.DiscardHandler for silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) error {
