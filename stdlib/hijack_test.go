@@ -137,6 +137,70 @@ func TestAHijackedConnectionIsCutAtTheTimeout(t *testing.T) {
 	})
 }
 
+// A proxy that intercepts serves what it has hijacked with an http.Server, which
+// may be a tracked one. It is one connection all the time.
+func TestAHijackedConnectionThatIsServedAgainIsOneConnection(t *testing.T) {
+	for name, again := range map[string]func(first *http.Server, ctl *core.Controller) *http.Server{
+		"by the same server": func(first *http.Server, _ *core.Controller) *http.Server { return first },
+		"by another tracked one": func(_ *http.Server, ctl *core.Controller) *http.Server {
+			other := servertest.NewHTTP(servertest.Hello)
+			track(t, other, ctl)
+			return other
+		},
+		"by another one with a Controller of its own": func(*http.Server, *core.Controller) *http.Server {
+			other := servertest.NewHTTP(servertest.Hello)
+			track(t, other, servertest.NewController(t))
+			return other
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			var second *http.Server
+			srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/take" {
+					servertest.Hello(w, r)
+					return
+				}
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+				go second.Serve(&onlyListener{conn: conn})
+			}))
+			second = again(srv, ctl)
+			defer second.Close()
+			s := servertest.New(t, ctl, srv).Start()
+			client := clienttest.Dial(t, s.Address)
+			take(t, client)
+			client.ExpectKept(get(t, client, "/"))
+			client.ExpectKept(get(t, client, "/"))
+			if stats := ctl.Stats(); stats.Hijacked != 1 || stats.Open != 0 || len(stats.Impaired) != 0 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+			client.Close()
+			s.ExpectStats("it is gone", func(stats core.Stats) bool { return stats.Hijacked == 0 && stats.Open == 0 })
+			s.Drain()
+			s.MustEnd()
+		})
+	}
+}
+
+// onlyListener accepts one connection, and then says that there is no other one.
+type onlyListener struct{ conn net.Conn }
+
+func (l *onlyListener) Accept() (net.Conn, error) {
+	conn := l.conn
+	if l.conn = nil; conn == nil {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (l *onlyListener) Close() error   { return nil }
+func (l *onlyListener) Addr() net.Addr { return &net.TCPAddr{} }
+
 // An announced connection's Close goes on reading, which whoever took it over
 // does not expect.
 func TestClosingAHijackedConnectionIsAPlainClose(t *testing.T) {

@@ -89,7 +89,10 @@ func same(f, g any) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueO
 func (h *baseContextHook) call(l net.Listener) context.Context {
 	ours := ownListener(l)
 	if ours != nil && ours.base != nil {
-		return ours.base
+		if h == ours.by || h.next == nil {
+			return ours.base
+		}
+		return h.next(l) // which calls the one that has made it
 	}
 	ctx := context.Background()
 	if h.next != nil {
@@ -106,7 +109,7 @@ func (h *baseContextHook) call(l net.Listener) context.Context {
 	}
 	served, ours := listenWith(l, t.ctl)
 	ours.nested = true
-	ours.base = &listenerContext{ctx, ours}
+	ours.base, ours.by = &listenerContext{ctx, ours}, h
 	t.adopt(ours)
 	err := h.server.Serve(served)
 	t.served(ours, err)

@@ -96,11 +96,12 @@ type listener struct {
 	ctl   *core.Controller
 	tally tally
 
-	base    context.Context // of the connections, where hooks serves the listener
-	nested  bool            // and then net/http closes what is listened on as well
-	closed  atomic.Bool     // what is listened on, or about to be
-	shut    *latch          // opens when it is
-	closing atomic.Bool     // by beginClose
+	base    context.Context  // of the connections, where hooks serves the listener
+	by      *baseContextHook // that does
+	nested  bool             // and then net/http closes what is listened on as well
+	closed  atomic.Bool      // what is listened on, or about to be
+	shut    *latch           // opens when it is
+	closing atomic.Bool      // by beginClose
 
 	loss     error // why somebody may have been lost by the close; there when ended opens
 	ended    *latch

@@ -203,6 +203,36 @@ func TestHooksThatAreSetAfterTrackAreChained(t *testing.T) {
 	}
 }
 
+// A BaseContext that calls the one that it found adds to what that gives.
+func TestABaseContextThatIsPutAroundOursIsTheConnections(t *testing.T) {
+	type key struct{}
+	ctl := servertest.NewController(t)
+	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(key{}) != "the server's" {
+			t.Error("the user's BaseContext was not called, or what it gives is lost")
+		}
+		servertest.Hello(w, r)
+	}))
+	if err := stdlib.Track(srv, ctl); err != nil {
+		t.Fatal(err)
+	}
+	found := srv.BaseContext
+	srv.BaseContext = func(l net.Listener) context.Context {
+		return context.WithValue(found(l), key{}, "the server's")
+	}
+	l := servertest.Listen(t)
+	servertest.Serve(t, srv, l, servertest.Cleartext)
+	c := clienttest.Dial(t, l.Addr().String())
+	c.ExpectKept(get(t, c, "/"))
+	ctl.Drain()
+	c.ExpectClosed(get(t, c, "/"))
+	c.Close()
+	clienttest.Eventually(t, "the record is gone", func() bool { return ctl.Stats().Open == 0 })
+	if s := ctl.Stats(); s.Exchanges != 2 || s.Untracked != 0 || len(s.Impaired) != 0 {
+		t.Errorf("the statistics are %+v", s)
+	}
+}
+
 // With BaseContext replaced too, nothing can be put right; it must not leak.
 func TestReplacedHooksAreSaidOnceAndCounted(t *testing.T) {
 	var log lines

@@ -89,12 +89,15 @@ const (
 )
 
 // open returns the record of a new connection, nil for one that could not be
-// found again. The context is the one that net/http gives to its ConnContext.
+// found again, and for one that has a record since a handler hijacked it. The
+// context is the one that net/http gives to its ConnContext.
 func (t *tracker) open(ctx context.Context, c net.Conn) *record {
 	r := &record{tally: &t.others}
 	own := ownConn(c)
 	l, _ := ctx.Value(listenerKey{}).(*listener)
 	switch {
+	case own != nil && own.record != nil:
+		return nil
 	case own != nil && own.listener.ctl == t.ctl:
 		own.record = r
 		l = own.listener
@@ -145,6 +148,9 @@ func (t *tracker) connections(yield func(*core.Connection) bool) {
 // find returns the record of a connection, nil where there is none.
 func (t *tracker) find(c net.Conn) *record {
 	if own := ownConn(c); own != nil && own.record != nil {
+		if own.record.tracker() != t {
+			return nil
+		}
 		return own.record
 	}
 	for {
@@ -176,13 +182,14 @@ func ownConn(c net.Conn) *conn {
 // setState calls the user's hook after the record has been told.
 func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn, http.ConnState)) {
 	r := t.find(c)
-	// A handler that serves HTTP/2 on what it has hijacked reports states, too.
-	mustClose := r != nil && !r.Hijacked() && r.SetState(state)
+	// A handler that serves HTTP on what it has hijacked reports states, too.
+	again := r != nil && r.Hijacked()
+	mustClose := r != nil && !again && r.SetState(state)
 	if user != nil {
 		user(c, state)
 	}
 	if r == nil {
-		if state == http.StateNew && canBeFound(c) {
+		if own := ownConn(c); state == http.StateNew && canBeFound(c) && (own == nil || own.record == nil) {
 			t.ctl.Impair(connContextReplaced)
 		}
 		return
@@ -198,6 +205,9 @@ func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn,
 			c.Close()
 		}
 	case http.StateHijacked:
+		if again {
+			return
+		}
 		r.tally.everHijacked.Add(1)
 		r.tally.hijacked.Add(1)
 		r.leave(goneFromServer)
