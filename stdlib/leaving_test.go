@@ -51,7 +51,6 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 		opts []core.Option
 		then func(*core.Controller)
 	}{
-		"its age":        {opts: []core.Option{core.OnAge(50 * time.Millisecond)}},
 		"a spread drain": {opts: []core.Option{core.DrainSpread(50 * time.Millisecond)}, then: (*core.Controller).Drain},
 		"a flag":         {opts: []core.Option{flagUpSoon()}},
 	} {
@@ -69,6 +68,19 @@ func TestAStreamLeavesForEveryReason(t *testing.T) {
 			}
 		})
 	}
+	t.Run("its age", func(t *testing.T) {
+		s := serve(t, servertest.NewController(t, core.OnAge(50*time.Millisecond)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			if _, announced := core.Announced(r.Context()); !announced {
+				stream(w, r)
+			}
+		}))
+		clienttest.Eventually(t, "one that began before that age leaves", func() bool {
+			client := clienttest.Dial(t, s.Address)
+			defer client.Close()
+			return client.Get("/").Body == "hello goodbye"
+		})
+	})
 	t.Run("its client's end", func(t *testing.T) {
 		gone := make(chan struct{})
 		ctl := servertest.NewController(t)
