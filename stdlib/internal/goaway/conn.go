@@ -46,7 +46,7 @@ type Conn struct {
 	confirmed   bool        // the client has acknowledged all of them
 	interrupted bool        // a read deadline of ours stands
 	since       time.Time   // the present step
-	heard       time.Time   // something ended or, from told on, came that is no PING
+	heard       time.Time   // something ended or, from told on, was read
 	timer       *time.Timer // of the present step; nil until one needs it
 }
 
@@ -268,7 +268,7 @@ func (c *Conn) got() {
 			go c.flush()
 		}
 	case told, asked:
-		if kind != framePing { // which a client sends that has nothing under way
+		if kind == frameWindowUpdate { // it reads what was written before ours
 			c.heard = time.Now()
 		}
 	}

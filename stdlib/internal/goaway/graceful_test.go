@@ -144,11 +144,11 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 		after   time.Duration
 	}{
 		"is told when patience is over": {func(*client) {}, patience},
-		"is told when it has not sent a frame for as long": {
+		"is told when it has read nothing for as long": {
 			func(c *client) { time.Sleep(3 * time.Second); c.WriteWindowUpdate(0, 1) },
 			3*time.Second + patience,
 		},
-		"is told when patience is over though it sends PINGs of its own": {pingOften, patience},
+		"is told when patience is over though it says what belongs to no stream": {chat, patience},
 		"is waited for while it uploads": {
 			func(c *client) {
 				c.request(3, http.MethodPost)
@@ -195,15 +195,17 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 	}
 }
 
-// pingOften asks whether the server is there, until shortly before patience is over.
-func pingOften(c *client) {
+// chat says what belongs to no stream, until shortly before patience is over.
+func chat(c *client) {
 	for range patience/time.Second - 1 {
 		time.Sleep(time.Second)
 		c.WritePing(false, [8]byte{})
+		c.WriteSettings()
+		c.WritePriority(1, http2.PriorityParam{})
 	}
 }
 
-func TestAClientThatAcknowledgesOnceIsToldWhenPatienceIsOverThoughItSendsPings(t *testing.T) {
+func TestAClientThatAcknowledgesOnceIsToldWhenPatienceIsOverThoughItSpeaks(t *testing.T) {
 	overPipes(t, func(t *testing.T, s *server, c *client) {
 		c.SetDeadline(time.Now().Add(3 * longest))
 		(<-s.conns).Announce(debug)
@@ -211,7 +213,7 @@ func TestAClientThatAcknowledgesOnceIsToldWhenPatienceIsOverThoughItSendsPings(t
 		c.wantPing()()
 		c.wantPing()
 		start := time.Now()
-		go pingOften(c)
+		go chat(c)
 		for f := c.next(); f == nil || f.Header().Type != http2.FrameGoAway; f = c.next() {
 			if f == nil {
 				t.Fatal("not told")
