@@ -186,12 +186,34 @@ func (d *drain) lameDuckIsOver() bool {
 func (d *drain) lookAtListener() {
 	switch l := d.own; {
 	case l == nil:
+		d.lookAtListeners()
 	case d.tracker.shutDownByOthers.Load():
 		d.begin("http.Server.Shutdown or Close")
 		d.byOthers, d.lameDuck = true, nil
 	case l.ended.isOpen() && l.err != nil:
 		d.begin("an error of Accept")
 		d.failure, d.lameDuck = l.err, nil
+	}
+}
+
+// lookAtListeners does it for a Shutdown, while the program's own Serve waits with an
+// error of Accept until the drain is over. What the program has closed is no error.
+func (d *drain) lookAtListeners() {
+	accepts, failed := false, false
+	d.tracker.each(d, func(t *tally) {
+		switch l := t.listener; {
+		case l == nil, t.over.Load():
+		case !l.ended.isOpen():
+			accepts = true
+		case l.err != nil:
+			failed = true
+			if !errors.Is(l.err, net.ErrClosed) {
+				d.failure = l.err
+			}
+		}
+	})
+	if failed && !accepts {
+		d.lameDuck = nil
 	}
 }
 
@@ -223,8 +245,8 @@ func (d *drain) raiseFlag() {
 		returned := newLatch()
 		d.onDrain = returned
 		go func() {
+			defer d.notify()
 			returned.open(hook)
-			d.notify()
 		}()
 	}
 }

@@ -16,10 +16,10 @@ func newLatch() *latch { return &latch{opened: make(chan struct{})} }
 // open calls before, where it is not nil, ahead of whoever waits.
 func (l *latch) open(before func()) {
 	l.once.Do(func() {
+		defer close(l.opened) // also where before ends its goroutine
 		if before != nil {
 			before()
 		}
-		close(l.opened)
 	})
 }
 

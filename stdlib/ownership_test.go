@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -160,6 +161,29 @@ func TestCodeOfTheProgramsThatHangsIsNotWaitedForPastTheTimeout(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAHookThatEndsItsGoroutineIsNotWaitedFor(t *testing.T) {
+	opts := []stdlib.ServeOption{stdlib.OnDrain(runtime.Goexit), stdlib.DrainTimeout(far)}
+	t.Run("of Serve", func(t *testing.T) {
+		s := servertest.New(t, servertest.NewController(t), servertest.NewHTTP(servertest.Hello)).Start(opts...)
+		s.Drain()
+		s.MustEnd()
+	})
+	t.Run("of Shutdown", func(t *testing.T) {
+		ctl, srv := servertest.NewController(t), servertest.NewHTTP(servertest.Hello)
+		if err := stdlib.Track(srv, ctl); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := stdlib.Shutdown(t.Context(), srv, ctl, opts...)
+			ended <- err
+		}()
+		if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 type hangingHandler struct {

@@ -24,7 +24,8 @@ import (
 // ctx's deadline is the timeout; where it has none the [DrainTimeout] is, 25 s unless
 // the option says otherwise, and with both the earlier one. Where connections were
 // cut for ctx its error is in the one that is returned, beside [ErrDrainTimeout], or
-// [ErrForced] where ctx was canceled. The options [On], [Unshared], [ReusePort], [TLS],
+// [ErrForced] where ctx was canceled, and so is an error of Accept that comes during
+// the lame duck, and ends it. The options [On], [Unshared], [ReusePort], [TLS],
 // [OnListening] and [AdvertiseKeepAlive] are for the owner of a listener, and errors here.
 //
 // A server that is not tracked, or by another Controller, is drained as well as

@@ -261,6 +261,52 @@ func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
 	})
 }
 
+func TestAnErrorOfAcceptEndsTheLameDuckOfAShutdown(t *testing.T) {
+	noBuffers := errors.New("no buffer space for a test")
+	for _, c := range []struct {
+		name      string
+		err, want error
+	}{
+		{"and is returned", noBuffers, noBuffers},
+		{"also where the program has closed the listener", net.ErrClosed, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(servertest.Hello)
+			if err := stdlib.Track(srv, ctl); err != nil {
+				t.Fatal(err)
+			}
+			var broken atomic.Bool
+			l := &breaking{servertest.Listen(t), func() error {
+				if broken.Load() {
+					return c.err
+				}
+				return nil
+			}}
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(l) }()
+			client := clienttest.Dial(t, l.Addr().String())
+			client.ExpectKept(get(t, client, "/"))
+			ended := make(chan error, 1)
+			go func() {
+				_, err := stdlib.Shutdown(t.Context(), srv, ctl, stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+				ended <- err
+			}()
+			clienttest.Eventually(t, "draining", ctl.Draining)
+			broken.Store(true)
+			clienttest.Dial(t, l.Addr().String())
+			client.ExpectClosed(get(t, client, "/"))
+			client.Close()
+			if err := clienttest.Receive(t, "the end of Shutdown", ended); err != c.want {
+				t.Errorf("Shutdown: %v, want %v", err, c.want)
+			}
+			if err := clienttest.Receive(t, "the end of Serve", served); err != http.ErrServerClosed {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+	}
+}
+
 func TestAGroupOfTwoServersShutsDownTogether(t *testing.T) {
 	ctl, handler := servertest.NewController(t), new(counting)
 	first := startProgram(t, ctl, handler, "http", func(srv *http.Server) error { return srv.ListenAndServe() })
