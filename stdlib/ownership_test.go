@@ -306,7 +306,7 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	defer log.mu.Unlock()
 	said := strings.Split(strings.TrimSpace(log.text.String()), "\n")
 	for i, want := range [][]string{
-		{"the drain begins", `cause="its context is done"`, "connections=1", " until=", "listening_until=", `second_signal="cuts them"`},
+		{"the drain begins", `cause="its context is done"`, "connections=1", " until=", "listening_until=", `again="to force"`},
 		{"the listener is closed", "connections=1", " until=", "idle_until="},
 		{"the drain is over", "announced=1", "served=1"},
 	} {

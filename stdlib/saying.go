@@ -38,7 +38,7 @@ func (d *drain) sayBegin() {
 		attrs = append(attrs, slog.Time("listening_until", d.began.Add(d.cfg.lameDuck)))
 	}
 	if d.signals != nil {
-		attrs = append(attrs, slog.String("second_signal", "cuts them"))
+		attrs = append(attrs, slog.String("again", "to force"))
 	}
 	d.say("the drain begins", attrs...)
 }
