@@ -14,9 +14,9 @@ import (
 
 // What a program can do to the hooks so that a part of the tracking cannot work.
 const (
-	baseContextReplaced = "http.Server.BaseContext was replaced after stdlib.Track: hooks that were replaced as well stay so, " +
-		"a close may destroy the last response, and stdlib.Shutdown cannot close the listener first; " +
-		"set it before Track, or wrap the listener with stdlib.Listener"
+	baseContextReplaced = "http.Server.BaseContext was replaced after stdlib.Track, or Track was called after the server had begun to serve: " +
+		"hooks that were replaced as well stay so, a close may destroy the last response, and stdlib.Shutdown cannot close the listener first; " +
+		"set it before Track and serve after it, or wrap the listener with stdlib.Listener"
 	connContextReplaced = "http.Server.ConnContext was replaced after stdlib.Track, and BaseContext with it: connections have no record; " +
 		"set them before Track"
 	connStateReplaced = "http.Server.ConnState was replaced after stdlib.Track, and BaseContext with it: no connection counts as active; " +
