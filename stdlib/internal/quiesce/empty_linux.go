@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	// longest is how long handshakes are waited for: who has not finished one by
-	// then may never.
-	longest = time.Second
 	// stuck is how long nobody has to have been accepted though somebody waits: the
 	// process has no descriptor left, or is busy with code of the program's own.
 	stuck = 2 * time.Second

@@ -64,9 +64,15 @@ func (l *Listener) acceptedNow() {
 	l.latest.Store(&now)
 }
 
+// longest is how long it is waited for who is about to connect: a handshake that has
+// not ended by then may never end, and a socket that nobody can be kept off may
+// always have somebody.
+const longest = time.Second
+
 // acceptUntilQuiet waits until nobody was accepted for d.
 func (l *Listener) acceptUntilQuiet(giveUp <-chan struct{}, d time.Duration) {
-	for left := d; left > 0 && sleep(giveUp, left); {
+	end := time.Now().Add(longest)
+	for left := d; left > 0 && time.Now().Before(end) && sleep(giveUp, left); {
 		left = d - time.Since(*l.latest.Load())
 	}
 }

@@ -3,7 +3,9 @@ package quiesce_test
 import (
 	"errors"
 	"net"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -124,6 +126,34 @@ func TestAUnixSocketAcceptsWhoWaits(t *testing.T) {
 		t.Error("Empty did not say that it could keep nobody off")
 	}
 	expectExchange(t, client, clienttest.Receive(t, "accepted", servers))
+}
+
+// crowded is a socket without options, on which somebody comes all the time.
+type crowded struct{ net.Listener }
+
+func (crowded) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
+func (crowded) Accept() (net.Conn, error) {
+	time.Sleep(time.Millisecond)
+	return nil, nil
+}
+
+func TestASocketThatIsNeverQuietIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := quiesce.New(crowded{})
+		left := make(chan error, 1)
+		began := time.Now()
+		go func() { left <- l.Empty(nil) }()
+		for len(left) == 0 && time.Since(began) < time.Minute {
+			l.Accept()
+		}
+		if len(left) == 0 || <-left == nil {
+			t.Fatal("Empty has not returned, or did not say that somebody may be lost")
+		}
+		if waited := time.Since(began); waited > 2*time.Second {
+			t.Errorf("it took %v", waited)
+		}
+	})
 }
 
 func TestEmptyingCanBeGivenUp(t *testing.T) {
