@@ -37,7 +37,6 @@ func (a *app) events(w http.ResponseWriter, r *http.Request) {
 		last, _ = strconv.Atoi(r.FormValue("after"))
 	}
 	a.hear(r.FormValue("client"))
-	leaving := core.Leaving(r.Context())
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -52,7 +51,7 @@ func (a *app) events(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-more:
-		case <-leaving:
+		case <-core.Leaving(r.Context()):
 			fmt.Fprintf(w, "event: %s\ndata: come again\n\n", leavingWord)
 			return
 		case <-r.Context().Done():
