@@ -119,6 +119,15 @@ var http2Clients = []client{
 	{"Java OkHttp", startJava("Square", "OkHttp-h2", okHttpJars...)},
 }
 
+// http2ClientsOfFullSize are those that come back after a GOAWAY, which httpx does
+// not.
+func http2ClientsOfFullSize() []client {
+	if os.Getenv("POLITECLOSE_FULL") == "" {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(http2Clients), func(c client) bool { return c.name == "Python httpx http2" })
+}
+
 var (
 	apacheJars = []string{"httpclient5", "httpcore5", "httpcore5-h2", "slf4j-api", "slf4j-nop"}
 	okHttpJars = []string{"okhttp", "okio"}

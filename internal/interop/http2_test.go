@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestRestartsUnderAnHTTP2Client(t *testing.T) {
 			expectLosses(t, way, func() (lost int) {
 				server := newReplica(t, newBook(), true, way.program(t, nil, certificate...)...)
 				wire := startWire(t, server.address)
-				r := restartUnder(t, server, startNode("http2"), traffic{url: "https://" + wire.address + "/", workers: 32, think: time.Millisecond, answer: answer})
+				r := restartUnder(t, way, server, startNode("http2"), traffic{url: "https://" + wire.address + "/", workers: 32, think: time.Millisecond, answer: answer})
 				if way.name == politeclose.name && r.lost > 0 {
 					t.Errorf("a client that sends again what it had not sent lost requests: %v", r)
 				}
@@ -28,6 +29,37 @@ func TestRestartsUnderAnHTTP2Client(t *testing.T) {
 		})
 	}
 }
+
+// The clients of docs/clients.md, at full size. Those that take a GOAWAY for a failure
+// lose requests with either; the same with no restart at all shows what they lose
+// by themselves.
+func TestRestartsUnderEveryHTTP2Client(t *testing.T) {
+	certificate := certificateFlags(t)
+	for _, client := range http2ClientsOfFullSize() {
+		t.Run(client.name, func(t *testing.T) {
+			lost := 0 // of what was sent
+			run := func(t *testing.T, way way) result {
+				server := newReplica(t, newBook(), true, way.program(t, nil, certificate...)...)
+				wire := startWire(t, server.address)
+				r := restartUnder(t, way, server, client.start, traffic{url: "https://" + wire.address + "/", workers: 16, think: 2 * time.Millisecond, answer: answer})
+				lost = lostOnTheWire(t, wire, r.requests, r.requests-r.lost)
+				return r
+			}
+			polite := measure(t, politeclose, run)
+			if lost > 0 && slices.Contains(goOnAtGoAway, client.name) {
+				t.Errorf("%d requests that were sent were lost", lost)
+			}
+			measure(t, shutdown, run)
+			if polite.lost > 0 {
+				measure(t, noRestart, run)
+			}
+		})
+	}
+}
+
+// goOnAtGoAway are the clients that go on with the streams which they have opened, as
+// RFC 9113 §6.8 has it. What they had not sent they may fail.
+var goOnAtGoAway = []string{"Go net/http", "Node http2", "libsoup idempotent", "Java Apache HttpClient async"}
 
 // expectLosses fails the test if politeclose lost a request, and if plain Shutdown
 // lost none in three runs.
