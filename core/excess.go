@@ -25,12 +25,15 @@ import (
 //
 // It begins where there are more above the share than chance puts there, twice
 // the square root of the share, so that a replica among equals closes nobody:
-// 63 above a share of 1,000. It ends where the share has been reached for half a
-// minute. The excess is spread over half a minute, evenly over the connections
-// and not over the responses; in that time nobody goes twice, since connections
-// that came meanwhile stay, and so do those younger than 1 s. Where the excess
-// does not become smaller by that, because connections come back as fast as they
-// go, nobody is closed for a minute, and the next time for twice as long.
+// 63 above a share of 1,000. The excess is spread over half a minute, over the
+// connections and not over the responses; in that time nobody goes twice, since
+// connections that came meanwhile stay, and so do those younger than 1 s. Where
+// few clients had a request, another half minute follows, but not for the last
+// few, a third of that root or 10 above a share of 1,000. When nobody else has
+// had to go for half a minute, it begins again where it began the first time.
+// Where the excess does not become smaller, because connections come back as
+// fast as they go, nobody is closed for a minute, and the next time for twice as
+// long.
 //
 // An HTTP/2 connection is told without waiting for a response, and a stream
 // learns it from its [Leaving] channel. For them a timer runs once a second,

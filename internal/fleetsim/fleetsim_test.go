@@ -54,9 +54,12 @@ func closesFrom(r Result, minute int) (n int) {
 func TestNewReplicasGetTheirShareAndThenNobodyIsClosed(t *testing.T) {
 	cfg := config("scale-out", "excess", LeastConnections, 15*time.Minute)
 	r := simulate(t, cfg)
-	least := 0.9 * float64(cfg.Clients) / 5
-	if r.Balanced < 0 || r.Balanced > 150 || float64(r.ClosesUntil) > 1.1*least || closesFrom(r, 10) > 0 {
-		t.Errorf("want 150 s at most, %.0f closes, and none from the tenth minute on", 1.1*least)
+	most := 1.1 * 0.9 * float64(cfg.Clients) / 5
+	if os.Getenv("POLITECLOSE_FULL") == "" {
+		most *= 1.02 // few replicas begin together, and more of those that they closed are on their way
+	}
+	if r.Balanced < 0 || r.Balanced > 150 || float64(r.ClosesUntil) > most || closesFrom(r, 3) > 0 {
+		t.Errorf("want 150 s at most, %.0f closes, and none from the fourth minute on", most)
 	}
 }
 

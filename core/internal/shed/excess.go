@@ -17,12 +17,19 @@ const (
 	// be above it. Where a balancer chooses at random one replica in fifty
 	// is further up, by chance.
 	scatter = 2
+	// remainder is how many times that root may be left when a round has
+	// ended, and no other one begins. It is small, since what 80 replicas
+	// have above the share is, times four, what 20 new ones lack: 1 % of a
+	// share of 1,000, and 4 % of theirs. With a half, new replicas behind a
+	// balancer that chooses at random stay below 90 % of a share of 500.
+	remainder = 1.0 / 3
 	// minYield keeps a round from taking nearly everybody for its turn
 	// where most clients have no request in half a minute.
 	minYield = 0.25
-	// spare is how many more have their turn than go, or a round for one
-	// connection would often find nobody: lots are drawn, not counted.
-	spare = 2
+	// spare is how many more have their turn than go, in standard
+	// deviations: lots are drawn, not counted. Without them half of all
+	// rounds leave a few for the next one, and it for another.
+	spare = 3
 	// tellingPlan is how many closes a round has to have for its yield to
 	// be more than chance.
 	tellingPlan = 10
@@ -41,13 +48,15 @@ const (
 //
 // A replica has 1,250 connections and a share of 1,000. That is more than the
 // 63 of natural scatter above it, and a round begins: 250 of 1,250 are a fifth,
-// so that the connections with lots below 0.2 have their turn, those below 0.1
-// in its first half, and each goes with its next response. Those that came
-// after the round had begun stay. Say 170 of the 250 have had a request in
-// time: of the next 80 of 1,080 as many would be too slow, so that the next
-// round gives a turn to 11 in 100 in place of 7, and draws lots anew. It goes
-// on, below 1,063 as well, until no more than 1,000 are left, and then begins
-// again only above 1,063.
+// and with three standard deviations of 16 there are 297, so that the connections
+// with lots below 0.24 have their turn, those below 0.12 in its first half, and
+// each goes with its next response, eight in a second at most. Those that came
+// after the round had begun stay. Say 170 have had a request in time: of the next
+// 80 of 1,080 as many would be too slow, so that the next round gives a turn to
+// 15 in 100 in place of 10, and draws lots anew. A round goes on until no more
+// than 1,000 are left. One that ends with up to 10 more is the last one, too, or
+// the last few would go one in half a minute. When it has stayed there for half
+// a minute it begins again only above 1,063.
 //
 // Where the connections come back there is no point in it. When as many have
 // been closed as a quarter of those that there were, the excess has to be
@@ -63,7 +72,7 @@ type Excess struct {
 
 	// What Sample alone uses.
 	shedding  bool
-	evenSince int64   // 0 = there is an excess
+	evenSince int64   // 0 = some have to go
 	running   bool    // a round has begun
 	planned   float64 // closes in this round
 	part      float64 // of the connections whose turn it is in this round
@@ -115,26 +124,27 @@ func (x *Excess) Sample(now int64, open, share int) {
 		x.rest()
 		return
 	}
-	excess := float64(open - share)
+	excess, root := float64(open-share), math.Sqrt(float64(share))
+	if x.running && excess > 0 && now >= x.began.Load()+excessRound {
+		x.end()
+	}
+	even := excess <= 0 || !x.running && excess <= remainder*root
 	switch {
-	case excess > 0:
+	case !even:
 		x.evenSince = 0
 	case x.evenSince == 0:
 		x.evenSince = now
 	}
 	switch {
-	case excess <= 0 && now-x.evenSince >= excessRound:
+	case even && now-x.evenSince >= excessRound:
 		x.shedding = false
-	case !x.shedding && excess > scatter*math.Sqrt(float64(share)):
+	case !x.shedding && excess > scatter*root:
 		x.shedding = true
 		x.verdict.reset()
 	}
-	if !x.shedding || excess <= 0 {
+	if !x.shedding || even {
 		x.rest()
 		return
-	}
-	if x.running && now >= x.began.Load()+excessRound {
-		x.end()
 	}
 	if !x.running {
 		if !x.verdict.follow(now, x.made.Load(), open, excess) {
@@ -155,7 +165,7 @@ func (x *Excess) Sample(now int64, open, share int) {
 func (x *Excess) begin(now int64, planned float64, open int) {
 	x.running = true
 	x.planned = planned
-	x.part = (planned + spare) / float64(open) / x.yield
+	x.part = (planned + spare*math.Sqrt(planned)) / float64(open) / x.yield
 	x.madeAt = x.made.Load()
 	x.turn.Store(0)
 	x.round.Add(1)

@@ -106,6 +106,45 @@ func TestNaturalScatterIsNoExcess(t *testing.T) {
 	}
 }
 
+func TestNoRoundBeginsForTheLastFew(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	first := sum(c.run(30 * time.Second))
+	if left := 250 - first; left < 0 || left > 10 {
+		t.Fatalf("a round left %d of 250", left)
+	}
+	few := 1010 - len(c.open)
+	c.join(few)
+	if got := sum(c.run(20 * time.Second)); got != 0 {
+		t.Errorf("%d closed of 1,010 with a share of 1,000", got)
+	}
+	c.join(1)
+	if got := sum(c.run(40 * time.Second)); got == 0 || got > 11 {
+		t.Errorf("%d closed of 1,011, soon after others", got)
+	}
+	c.run(time.Minute)
+	c.join(1063 - len(c.open))
+	if got := sum(c.run(time.Minute)); got != 0 {
+		t.Errorf("%d closed of 1,063, long after others", got)
+	}
+	c.join(1)
+	if got := sum(c.run(time.Minute)); got < 64-10 || got > 64 {
+		t.Errorf("%d closed of 1,064", got)
+	}
+}
+
+func TestARoundLeavesNoMoreThanTheLastFew(t *testing.T) {
+	for start := range uint32(100) {
+		c := newCrowd(t, 0, 375)
+		c.lots.Init(start << 25)
+		c.join(500)
+		c.now += int64(time.Minute)
+		c.run(30 * time.Second)
+		if left := len(c.open) - 375; left > 6 {
+			t.Errorf("a round left %d of 125", left)
+		}
+	}
+}
+
 func TestAShareThatIsTooLargeForAWhileDoesNotEndIt(t *testing.T) {
 	for _, test := range []struct{ while, want time.Duration }{
 		{5 * time.Second, 250}, {29 * time.Second, 250}, {32 * time.Second, 0},
@@ -176,6 +215,7 @@ func TestNobodyGoesTwiceInARoundAndTheYoungStay(t *testing.T) {
 			t.Fatal("a connection that came in this round would go")
 		}
 	}
+	c.excess.left.Store(1) // those who had asked were enough
 	for age := range int64(3) {
 		began := c.excess.began.Load()
 		if c.excess.Goes(0, began-1, began-1+age*second/2) != (age == 2) {
@@ -272,7 +312,7 @@ func TestTheBusiestAreNotPreferred(t *testing.T) {
 	x.Sample(now, 1200, 1000)
 	now += 14 * second
 	x.Sample(now, 1200, 1000)
-	// Half of the round has passed, and a twelfth has had its turn.
+	// Half of the round has passed, and a tenth has had its turn.
 	for place := range 100 {
 		lot, wants := Lot(0), false
 		for ; int(100*x.lotOf(lot).Float()) != place; lot++ {
@@ -280,7 +320,7 @@ func TestTheBusiestAreNotPreferred(t *testing.T) {
 		for range 1000 {
 			wants = wants || x.Goes(lot, 1, now)
 		}
-		if want := place <= 8; wants != want && place != 8 {
+		if want := place <= 10; wants != want && place != 10 {
 			t.Errorf("of a connection at %d %% that asks all the time: %v", place, wants)
 		}
 	}
