@@ -199,6 +199,7 @@ more_debian_packages() {
   local missing=()
   jar() { [[ -e /usr/share/java/$1.jar ]] || missing+=("$2"); }
   command -v wrk >/dev/null || missing+=(wrk)
+  command -v firefox-esr >/dev/null || missing+=(firefox-esr)
   jar httpclient5 libhttpclient5-java
   jar okhttp libokhttp-java
   install_debian_packages "${missing[@]}"

@@ -117,6 +117,10 @@ func version(t *testing.T, client string) string {
 		command = exec.Command(find(t, "java"), "--version")
 	case "Ruby":
 		command = exec.Command(find(t, "ruby"), "-e", "puts RUBY_VERSION")
+	case "Chromium":
+		command = exec.Command(find(t, "chromium"), "--version")
+	case "Firefox":
+		command = exec.Command(find(t, "firefox-esr", "firefox"), "--version")
 	case "PHP":
 		command = exec.Command(find(t, "php"), "-r", `echo PHP_VERSION, " with curl ", curl_version()["version"];`)
 	default:
@@ -130,8 +134,10 @@ func version(t *testing.T, client string) string {
 	switch fields := strings.Fields(first); family {
 	case "Java":
 		return jarVersion(t, module) + fields[1]
-	case "curl":
+	case "curl", "Chromium":
 		return fields[1]
+	case "Firefox":
+		return fields[2]
 	}
 	return first
 }

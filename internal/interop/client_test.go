@@ -83,6 +83,8 @@ var (
 		{"Java HttpURLConnection", startJava("Client", "HttpURLConnection")},
 		{"Java Apache HttpClient", startJava("Apache", "HttpClient", apacheJars...)},
 		{"Java OkHttp", startJava("Square", "OkHttp", okHttpJars...)},
+		{"Chromium fetch", startBrowser(chromium)},
+		{"Firefox fetch", startBrowser(firefox)},
 	}
 )
 
