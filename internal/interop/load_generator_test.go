@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,13 +62,14 @@ type loadGenerator struct {
 	abandoned int
 }
 
-// loadGenerators has at full size one more, which takes all that the machine has.
+// loadGenerators has at full size two more: one takes all that the machine has, and
+// one has to be fetched.
 func loadGenerators() []loadGenerator {
 	few := []loadGenerator{h2load("h2load", "--h1", "-c", "16"), ab}
 	if os.Getenv("POLITECLOSE_FULL") == "" {
 		return few
 	}
-	return append(few, wrk)
+	return append(few, wrk, hey)
 }
 
 // h2load does not come back after a GOAWAY.
@@ -128,6 +131,25 @@ var wrk = loadGenerator{
 		return answered + lost, answered - refused, ok
 	},
 	abandoned: 16,
+}
+
+const heyRequests = 4000
+
+// hey is a program in Go. It does not print how much it has sent.
+var hey = loadGenerator{
+	name: "hey",
+	command: func(t *testing.T, url string) []string {
+		install := exec.Command("go", "install", "github.com/rakyll/hey@v0.1.5")
+		install.Env = append(os.Environ(), "GOBIN="+programFolder)
+		once(t, install)
+		return []string{filepath.Join(programFolder, "hey"), "-n", strconv.Itoa(heyRequests), "-c", "16", "-m", "POST", "-D", bodyFile(t), "-T", "text/plain", url}
+	},
+	progress: regexp.MustCompile(`Requests/sec:`),
+	parts:    1,
+	count: func(said string) (started, succeeded int, ok bool) {
+		succeeded, _ = number(said, `\[200\]\s+(\d+) responses`)
+		return heyRequests, succeeded, strings.Contains(said, "Requests/sec:")
+	},
 }
 
 // number is what the pattern's group has found, which is missing where there was
