@@ -37,11 +37,15 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 	return c.beginLone(r)
 }
 
-// Skip leaves the exchange out that this request is part of, if there is one:
-// no rule ends the connection with its response, not even a drain. It is what
-// an adapter's Skipper does in the place of Begin.
-func (c *Controller) Skip(r *http.Request) {
-	if e := exchangeOf(r.Context()); c != nil && e != nil && e.controller() == c {
+// Skip leaves the exchange out whose response is written to w, if there is one:
+// no rule ends the connection with it, not even a drain. It is what an adapter's
+// Skipper does in the place of Begin. A writer that hides what it writes to, such
+// as a recorder, skips nothing.
+func (c *Controller) Skip(w http.ResponseWriter) {
+	if c == nil {
+		return
+	}
+	if e := c.exchangeBelow(w); e != nil {
 		e.state.Or(stateSkipped)
 	}
 }

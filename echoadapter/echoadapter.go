@@ -88,7 +88,7 @@ func (config *Config) middleware() echo.MiddlewareFunc {
 		}
 		return func(c echo.Context) error {
 			if config.Skipper != nil && config.Skipper(c) {
-				config.Controller.Skip(c.Request())
+				config.Controller.Skip(c.Response().Writer)
 				return next(c)
 			}
 			return config.serve(c, next)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -166,4 +167,26 @@ func TestASkippedRequestIsLeftOutWithAMarkedConnection(t *testing.T) {
 	conn.ExpectKept(conn.Get("/skipped"))
 	conn.ExpectKept(conn.Get("/skipped"))
 	conn.ExpectClosed(conn.Get("/"))
+}
+
+// What a program asks of its own engine is answered to a recorder. That the engine
+// skips it says nothing about the response that goes to the client.
+func TestASubRequestThatIsSkippedDoesNotSkipItsExchange(t *testing.T) {
+	ctl := servertest.NewController(t)
+	e := newEngine()
+	e.Use(echov5adapter.MiddlewareWithConfig(echov5adapter.Config{
+		Controller: ctl,
+		Skipper:    func(c *echo.Context) bool { return c.Path() == "/skipped" },
+	}))
+	e.GET("/skipped", empty)
+	e.GET("/batch", func(c *echo.Context) error {
+		part := httptest.NewRequest(http.MethodGet, "/skipped", nil).WithContext(c.Request().Context())
+		e.ServeHTTP(httptest.NewRecorder(), part)
+		return c.NoContent(http.StatusOK)
+	})
+	address := conformance.Serve(t, e, ctl)
+	ctl.Drain()
+	conn := clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/skipped"))
+	conn.ExpectClosed(conn.Get("/batch"))
 }
