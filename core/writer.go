@@ -163,7 +163,13 @@ func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 			e = (*Exchange)(t.serverWriter)
 		case http2Writer:
 			e = (*Exchange)(t.serverWriter)
+		case oddWriter:
+			e = (*Exchange)(t.serverWriter)
 		case unwrapper:
+			if called := facade.Called(w); called != nil {
+				w = called
+				continue
+			}
 			w = t.Unwrap()
 			continue
 		default:

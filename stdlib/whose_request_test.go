@@ -332,6 +332,25 @@ func TestAContextReplacedBetweenTwoMiddlewareChangesNoCount(t *testing.T) {
 	}
 }
 
+// The same below a writer that is not one of net/http's, as a compressing one.
+func TestAContextReplacedBelowAnOddWriterChangesNoCount(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnStatus(http.StatusOK))
+	inner := stdlib.Middleware(ctl)(servertest.Hello)
+	outer := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, r.WithContext(context.Background()))
+	}))
+	l := servertest.Listen(t)
+	servertest.Serve(t, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		outer.ServeHTTP(&plainWriter{w}, r)
+	})), l, servertest.Cleartext)
+	client := clienttest.Dial(t, l.Addr().String())
+	client.ExpectClosed(get(t, client, "/"))
+	clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
+	if stats := ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonStatus] != 1 {
+		t.Errorf("the statistics are %+v", stats)
+	}
+}
+
 // A program may put a context of its own in the place of the server's, with its
 // own values and its own end. Whose part a request is says nothing about them.
 func TestAContextThatAProgramPutsInPlaceIsTheOneThatItsHandlersGet(t *testing.T) {

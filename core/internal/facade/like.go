@@ -59,6 +59,14 @@ func Like(below http.ResponseWriter, w Writer) http.ResponseWriter {
 	return newWith(setOf(below), with0{w})
 }
 
+// Called returns what a writer of Like's calls, nil for any other writer.
+func Called(w http.ResponseWriter) Writer {
+	if f, ok := w.(interface{ called() Writer }); ok {
+		return f.called()
+	}
+	return nil
+}
+
 func setOf(w http.ResponseWriter) (s set) {
 	s = bit[http.Flusher](w, flusher) |
 		bit[interface{ FlushError() error }](w, flushError) |
@@ -85,6 +93,7 @@ func bit[T any](w http.ResponseWriter, s set) set {
 // interfaces a program would have each method twice.
 type with0 struct{ w Writer }
 
+func (o *with0) called() Writer              { return o.w }
 func (o *with0) Header() http.Header         { return o.w.Header() }
 func (o *with0) WriteHeader(status int)      { o.w.WriteHeader(status) }
 func (o *with0) Write(p []byte) (int, error) { return o.w.Write(p) }
