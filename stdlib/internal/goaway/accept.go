@@ -3,8 +3,10 @@ package goaway
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -111,9 +113,10 @@ func (i *installed) remove(c *Conn) {
 // announce is for srv.Shutdown.
 func (i *installed) announce() {
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.closing = true
-	for c := range i.open {
+	open := slices.Collect(maps.Keys(i.open))
+	i.mu.Unlock()
+	for _, c := range open {
 		c.Announce(reasonDrain)
 	}
 }

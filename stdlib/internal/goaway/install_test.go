@@ -129,6 +129,40 @@ func TestAConnectionThatComesDuringShutdownIsAnnounced(t *testing.T) {
 	}
 }
 
+// A net.Conn of the program's own may hang below a Conn.
+func TestAConnectionThatHangsHoldsUpNoOther(t *testing.T) {
+	all := &installed{srv: new(http.Server), opened: func(*Conn) {}}
+	hanging := &Conn{Conn: new(wire)}
+	all.add(hanging, nil)
+	hanging.mu.Lock()
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		all.announce()
+	}()
+	c := &Conn{Conn: new(wire)}
+	defer c.Close()
+	added := make(chan struct{})
+	go func() {
+		defer close(added)
+		for closing := false; !closing; time.Sleep(time.Millisecond) {
+			all.mu.Lock()
+			closing = all.closing
+			all.mu.Unlock()
+		}
+		all.add(c, nil)
+	}()
+	select {
+	case <-added:
+	case <-time.After(waitAtMost):
+		t.Error("another connection waits for it")
+	}
+	hanging.mu.Unlock()
+	<-announced
+	<-added
+	hanging.Close()
+}
+
 // pipes is a listener of net.Pipe connections, for fake time.
 type pipes struct {
 	conns  chan net.Conn
