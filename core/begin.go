@@ -166,6 +166,9 @@ func (e *Exchange) End() {
 		return
 	case partKind:
 		e.report()
+		if e.rare.scope != nil {
+			e.rare.scope.handFormBack()
+		}
 		return
 	}
 	if e.below != nil && e.state.Load()&(stateCommitted|statePostponed) == 0 {
@@ -218,9 +221,14 @@ func (c *Connection) end(e *Exchange, state uint32) {
 
 // end is what the end of a scoped exchange has to do beside the others'.
 func (s *scoped) end() {
-	// net/http removes the files of a form that it knows of.
+	s.handFormBack()
+	s.endLeaving()
+}
+
+// handFormBack makes a form that was parsed known to net/http, which removes its
+// files.
+func (s *scoped) handFormBack() {
 	if s.given.MultipartForm == nil {
 		s.given.MultipartForm = s.request.MultipartForm
 	}
-	s.endLeaving()
 }

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -328,6 +331,44 @@ func TestAContextReplacedBetweenTwoMiddlewareChangesNoCount(t *testing.T) {
 			if stats := ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonHandler] != 1 {
 				t.Errorf("the statistics are %+v", stats)
 			}
+		})
+	}
+}
+
+// net/http removes the files of a form that was parsed in its own request. Ours
+// may be a copy.
+func TestTheFilesOfAFormAreRemovedThoughTheRequestIsACopy(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	files := func() int {
+		found, _ := filepath.Glob(filepath.Join(os.TempDir(), "multipart-*"))
+		return len(found)
+	}
+	parse := func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(1); err != nil || files() == 0 {
+			t.Errorf("there are %d files, %v", files(), err)
+		}
+		servertest.Hello(w, r)
+	}
+	for name, tracked := range map[string]bool{"without a record": false, "as a part that its writer proves": true} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			parser := stdlib.Middleware(ctl)(http.HandlerFunc(parse))
+			address := ""
+			if tracked {
+				address = servertest.ServeTracked(t, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					*r = *r.WithContext(context.Background())
+					parser.ServeHTTP(w, r)
+				})), ctl, servertest.Cleartext)
+			} else {
+				l := servertest.Listen(t)
+				servertest.Serve(t, servertest.NewHTTP(parser), l, servertest.Cleartext)
+				address = l.Addr().String()
+			}
+			body := "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n" + strings.Repeat("x", 1<<20) + "\r\n--x--\r\n"
+			client := clienttest.Dial(t, address)
+			client.Send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+			client.Receive()
+			clienttest.Eventually(t, "the files are removed", func() bool { return files() == 0 })
 		})
 	}
 }
