@@ -224,6 +224,14 @@ install_debian_packages() {
 
 # npm_packages: those of Node's clients that are not part of Node, where they are used.
 npm_packages() {
-  cd internal/interop/testdata
+  in_folder internal/interop/testdata npm_install
+}
+
+# more_npm_packages: what only the full sizes drive. It has a Node of its own.
+more_npm_packages() {
+  in_folder internal/interop/testdata/node22 npm_install
+}
+
+npm_install() {
   npm install --no-package-lock --no-audit --no-fund --prefer-offline
 }

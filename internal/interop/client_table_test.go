@@ -103,6 +103,8 @@ func version(t *testing.T, client string) string {
 			script = "JSON.parse(fs.readFileSync('testdata/node_modules/" + name + "/package.json')).version + ' on ' + process.version"
 		}
 		command = exec.Command(find(t, "node", "nodejs"), "-p", script)
+	case "Node22":
+		command = exec.Command(node22, "-p", "JSON.parse(fs.readFileSync('testdata/node22/node_modules/undici/package.json')).version + ' on ' + process.version")
 	case "Python":
 		name := strings.Fields(module)[0]
 		script := "import platform; print('on', platform.python_version())"

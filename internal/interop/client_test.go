@@ -75,6 +75,7 @@ var (
 		{"libsoup idempotent", startSoup},
 	}...)
 	moreHTTP1Clients = []client{
+		{"Node22 undici Pool", startNode22("undici8")},
 		{"Node axios", startNode("axios")},
 		{"Node got", startNode("got")},
 		{"Node agentkeepalive", startNode("agentkeepalive")},
@@ -114,6 +115,7 @@ var http2Clients = []client{
 	{"Go net/http", startGo},
 	{"Node http2", startNode("http2")},
 	{"Node undici allowH2", startNode("undici-h2")},
+	{"Node22 undici allowH2", startNode22("undici8-h2")},
 	{"Python httpx http2", startPython("httpx-h2")},
 	{"libsoup idempotent", startSoup},
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
@@ -154,6 +156,19 @@ func startNode(kind string) startTraffic {
 			}
 		}
 		return startProgram(t, to, b, find(t, "node", "nodejs"), "testdata/client.mjs", kind)
+	}
+}
+
+// node22 is the Node that undici 8 wants, which is newer than Debian's.
+const node22 = "testdata/node22/node_modules/node/bin/node"
+
+func startNode22(kind string) startTraffic {
+	return func(t *testing.T, to traffic, b *book) func() {
+		t.Helper()
+		if _, err := os.Stat(node22); err != nil {
+			t.Skip("Node 22 is not installed: run 'npm install --no-package-lock' in internal/interop/testdata/node22, as .ci/full does")
+		}
+		return startProgram(t, to, b, node22, "testdata/client.mjs", kind)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestRestartsUnderEveryHTTP2Client(t *testing.T) {
 
 // goOnAtGoAway are the clients that go on with the streams which they have opened, as
 // RFC 9113 §6.8 has it. What they had not sent they may fail.
-var goOnAtGoAway = []string{"Go net/http", "Node http2", "libsoup idempotent", "Java Apache HttpClient async"}
+var goOnAtGoAway = []string{"Go net/http", "Node http2", "Node22 undici allowH2", "libsoup idempotent", "Java Apache HttpClient async"}
 
 // expectLosses fails the test if politeclose lost a request, and if plain Shutdown
 // lost none in three runs.

@@ -1,10 +1,10 @@
 // Sends POSTs over keep-alive connections, and prints a line for each: its name,
 // and after a tab why it was lost.
 //
-//   node client.mjs agent|fetch|http2|undici|undici-h2|axios|got|agentkeepalive URL WORKERS THINK_MS REQUESTS_EACH ANSWER
+//   node client.mjs agent|fetch|http2|undici|undici-h2|undici8|undici8-h2|axios|got|agentkeepalive URL WORKERS THINK_MS REQUESTS_EACH ANSWER
 //
-// The last five are packages of npm, in the versions of package.json, with their
-// own defaults. Without a number of requests (0) it goes on until its standard input is closed.
+// The last seven are packages of npm, in the versions of package.json, with their
+// own defaults; undici8 is that of node22/package.json, with the Node of it. Without a number of requests (0) it goes on until its standard input is closed.
 import http from 'node:http'
 import http2 from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -46,8 +46,8 @@ async function byFetch(id) {
 }
 
 // The connections of undici are 16, or on HTTP/2 four with eight streams each.
-async function byUndici(allowH2) {
-  const { Pool } = await import('undici')
+async function byUndici(module, allowH2) {
+  const { Pool } = (await import(module)).default
   const pool = new Pool(new URL(url).origin, allowH2
     ? { allowH2, connections: 4, pipelining: 8, connect: { rejectUnauthorized: false } }
     : { connections: 16 })
@@ -120,14 +120,17 @@ function once(id, worker) {
   })
 }
 
+const undici8 = './node22/node_modules/undici/index.js'
 const agents = []
 const exchange = await {
   agent: () => byAgent,
   agentkeepalive: () => byAgent,
   fetch: () => byFetch,
   http2: () => byHTTP2,
-  undici: () => byUndici(false),
-  'undici-h2': () => byUndici(true),
+  undici: () => byUndici('undici', false),
+  'undici-h2': () => byUndici('undici', true),
+  undici8: () => byUndici(undici8, false),
+  'undici8-h2': () => byUndici(undici8, true),
   axios: byAxios,
   got: byGot,
 }[kind]()
