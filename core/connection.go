@@ -203,14 +203,6 @@ func (c *Connection) protocol() protocol {
 	return protocol(c.bits.Load() >> protocolShift & protocolMask)
 }
 
-// remote returns the client's address, nil where it is not known.
-func (c *Connection) remote() net.Addr {
-	if c.conn == nil {
-		return nil
-	}
-	return c.conn.RemoteAddr()
-}
-
 // age returns how long the connection has been open, in nanoseconds.
 func (c *Connection) age(now int64) int64 { return now - c.opened }
 

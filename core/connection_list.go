@@ -106,7 +106,7 @@ func foremost(open []*Connection, n int) []*Connection {
 
 func (c *Connection) stat(now int64) ConnectionStat {
 	s := ConnectionStat{
-		ID: c.id, Remote: text(c.remote()), Protocol: c.protocol().String(), State: "active",
+		ID: c.id, Remote: remote(c.conn), Protocol: c.protocol().String(), State: "active",
 		Age: time.Duration(c.age(now)), Requests: int(c.requests.Load()),
 	}
 	switch {

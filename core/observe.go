@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/fanout"
 )
 
@@ -21,7 +22,9 @@ type Event struct {
 	// a connection record announced.
 	Connection uint64
 	// Remote is the client's address and port, as the connection has it: no
-	// header of a proxy changes it. It is empty where Connection is 0.
+	// header of a proxy changes it. It is empty where Connection is 0, and where
+	// the net.Conn does not say within 20 ms, as one that waits for the PROXY
+	// protocol's header.
 	Remote string
 	// Protocol is the version of HTTP, "1.0", "1.1", "2" or "3"; "unknown"
 	// before the connection's first request, and empty in the events of a
@@ -146,23 +149,39 @@ func (c *Controller) Observe(observer func(Event)) (stop func()) {
 	return c.observers.Listen(func(o observation) { observer(o.event()) })
 }
 
-// observation is an Event whose text is still to be made, so that the accepting
-// goroutine does not have to.
+// observation is an Event whose client is still to be asked for, so that the
+// accepting goroutine does not have to.
 type observation struct {
 	Event
-	remote net.Addr
+	conn net.Conn
 }
 
 func (o observation) event() Event {
-	o.Remote = text(o.remote)
+	o.Remote = remote(o.conn)
 	return o.Event
 }
 
-func text(addr net.Addr) string {
-	if addr == nil {
+// remote returns the address of a connection's client, "" where it is not known.
+//
+// A net.Conn of the program's own may wait for its client before it answers, as one
+// of the PROXY protocol does for its header. It is not waited for without a bound,
+// and not by who accepts.
+func remote(conn net.Conn) string {
+	if conn == nil {
 		return ""
 	}
-	return addr.String()
+	answer := make(chan net.Addr, 1)
+	go func() { answer <- conn.RemoteAddr() }()
+	enough := time.NewTimer(callback.Patience)
+	defer enough.Stop()
+	select {
+	case address := <-answer:
+		if address != nil {
+			return address.String()
+		}
+	case <-enough.C:
+	}
+	return ""
 }
 
 type observers struct {
@@ -200,7 +219,7 @@ func (c *Connection) observe(kind EventKind, end func() (How, time.Duration)) {
 	if end != nil {
 		e.How, e.Compliance = end()
 	}
-	c.ctl.observers.Add(observation{e, c.remote()}, false)
+	c.ctl.observers.Add(observation{e, c.conn}, false)
 }
 
 // observeUntracked tells of an announcement on a connection without a record.

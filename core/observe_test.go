@@ -92,6 +92,47 @@ func TestAConnectionsLifeIsToldInItsOrder(t *testing.T) {
 	})
 }
 
+// waiting is a net.Conn that knows its client when that has said who it is.
+type waiting struct {
+	addressed
+	said chan struct{}
+}
+
+func (w waiting) RemoteAddr() net.Addr {
+	<-w.said
+	return w.addressed.RemoteAddr()
+}
+
+func TestNobodyWaitsForAConnectionThatDoesNotKnowItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		var o told
+		defer ctl.Observe(o.observe)()
+		silent, other := waiting{said: make(chan struct{})}, new(Connection)
+		first := new(Connection)
+		start := time.Now()
+		first.Open(ctl, silent)
+		other.Open(ctl, addressed{})
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("who accepts waited for %v", waited)
+		}
+		time.Sleep(time.Second)
+		events := o.since()
+		if len(events) != 2 || events[0].Remote != "" || events[1].Remote != "192.0.2.1:4711" {
+			t.Fatalf("told of %v", events)
+		}
+		stop := ctl.ListConnections(func(yield func(*Connection) bool) { yield(first) })
+		defer stop()
+		if list := ctl.Connections(1); len(list) != 1 || list[0].Remote != "" {
+			t.Errorf("listed are %v", list)
+		}
+		close(silent.said)
+		if list := ctl.Connections(1); len(list) != 1 || list[0].Remote != "192.0.2.1:4711" {
+			t.Errorf("listed are %v, after it has said who it is", list)
+		}
+	})
+}
+
 func TestHowAConnectionEndedIsWhatServerAndRulesKnow(t *testing.T) {
 	closes := func(r *http.Request) *http.Request { r.Close = true; return r }
 	for _, test := range []struct {
