@@ -83,7 +83,7 @@ var (
 		{"Python httpx", startPython("httpx")},
 		{"Java HttpURLConnection", startJava("Client", "HttpURLConnection")},
 		{"Java Apache HttpClient", startJava("Apache", "HttpClient", apacheJars...)},
-		{"Java OkHttp", startJava("Square", "OkHttp", okHttpJars...)},
+		{"Java OkHttp", startJava("Square", "OkHttp", squareJars...)},
 		{"Chromium fetch", startBrowser(chromium)},
 		{"Firefox fetch", startBrowser(firefox)},
 	}
@@ -120,7 +120,7 @@ var http2Clients = []client{
 	{"libsoup idempotent", startSoup},
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
 	{"Java Apache HttpClient async", startJava("Apache", "HttpClient-h2", apacheJars...)},
-	{"Java OkHttp", startJava("Square", "OkHttp-h2", okHttpJars...)},
+	{"Java OkHttp", startJava("Square", "OkHttp-h2", squareJars...)},
 }
 
 // http2ClientsOfFullSize are those that come back after a GOAWAY, which httpx does
@@ -134,7 +134,7 @@ func http2ClientsOfFullSize() []client {
 
 var (
 	apacheJars = []string{"httpclient5", "httpcore5", "httpcore5-h2", "slf4j-api", "slf4j-nop"}
-	okHttpJars = []string{"okhttp", "okio"}
+	squareJars = []string{"okhttp", "okio"}
 )
 
 // startScript runs a script of testdata with the first of these interpreters that
