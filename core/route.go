@@ -53,9 +53,13 @@ func (e *Exchange) routePattern() string {
 	return e.request.Pattern
 }
 
-// routeRequest is what patterns ask beside the route, as the request came.
-func (e *Exchange) routeRequest() pattern.Request {
+// routeRequest is what a set of patterns asks beside the route, as the request
+// came. The request is the handler's by now, and is left alone where no pattern
+// has a method or a host.
+func (e *Exchange) routeRequest(patterns *pattern.Set) pattern.Request {
 	switch {
+	case !patterns.Conditional():
+		return pattern.Request{}
 	case e.rare != nil && e.rare.line != nil:
 		return pattern.Request{Method: e.rare.line.method, Host: e.rare.line.host}
 	case e.rare != nil && e.rare.given != nil:
@@ -67,8 +71,15 @@ func (e *Exchange) routeRequest() pattern.Request {
 // sensitiveRoute asks OnRoutes about a route that has run. What handlers have
 // changed in place since the request came may be why it was this one.
 func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
-	came, now := e.routeRequest(), pattern.Request{Method: e.request.Method, Host: e.request.Host}
-	return c.routes.LooseRoute(route, came) || now != came && c.routes.LooseRoute(route, now)
+	came := e.routeRequest(&c.routes)
+	if c.routes.LooseRoute(route, came) {
+		return true
+	}
+	if !c.routes.Conditional() {
+		return false
+	}
+	now := pattern.Request{Method: e.request.Method, Host: e.request.Host}
+	return now != came && c.routes.LooseRoute(route, now)
 }
 
 // lookAtRoute asks for the exchange's own route and notes which rules it meets.
@@ -84,7 +95,7 @@ func (e *Exchange) lookAtRoute(c *Controller) {
 	if c.rules&hasRoutes != 0 && !e.sensitive() && e.sensitiveRoute(c, route) {
 		bits |= stateSensitive
 	}
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest()) {
+	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
 		bits |= stateExemptRoute
 	}
 	e.state.Or(bits)
@@ -180,7 +191,7 @@ func (e *Exchange) report() {
 	}
 	// The innermost part reports first, and says what the response is of.
 	bits := uint32(stateRouted)
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest()) {
+	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
 		bits |= stateExemptRoute
 	}
 	for {

@@ -68,14 +68,16 @@ func TestAHandlerThatChangesItsRequestHidesNothing(t *testing.T) {
 	}
 }
 
-// A handler that was given up goes on with the request that rules have asked.
+// A handler that was given up goes on with the request that rules have asked. What
+// net/http does not read behind its back we do not either.
 func TestARuleDoesNotReadWhatAGivenUpHandlerWrites(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnRoutes("/secret"), core.OnMatch(core.ReasonClient, func(r *http.Request) bool {
 		return r.Header.Get("X-Legacy") != "" || r.URL.Path == "/legacy"
 	}))
 	release := make(chan struct{})
 	var handlers sync.WaitGroup
-	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		begun := make(chan struct{})
 		handlers.Go(func() {
 			close(begun)
@@ -86,16 +88,22 @@ func TestARuleDoesNotReadWhatAGivenUpHandlerWrites(t *testing.T) {
 				default:
 					r.Header.Set("X-Legacy", "yes")
 					r.URL.Path = "/legacy"
+					r.Host = "elsewhere"
 				}
 			}
 		})
 		<-begun
 		w.WriteHeader(http.StatusServiceUnavailable)
-	}))).Start()
+	})
+	s := servertest.New(t, ctl, servertest.NewHTTP2(mux)).Start()
 	client := clienttest.Dial(t, s.Address)
 	client.ExpectKept(client.Get("/"))
+	clienttest.DialUnencryptedHTTP2(t, s.Address).Get("/")
 	close(release)
 	handlers.Wait()
+	if closes := ctl.Stats().Closes; closes[core.ReasonClient]+closes[core.ReasonRoute] > 0 {
+		t.Errorf("closes: %v", closes)
+	}
 }
 
 // router is a program's own router with the middleware inside, as a batch

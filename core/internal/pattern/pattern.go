@@ -92,6 +92,7 @@ type Set struct {
 	// route, or the part of it before a slash where everything below is meant.
 	routes, subtrees map[string]*counted
 	looks            uint64 // of their first segments, as a node's
+	conditional      bool   // one of patterns has a method or a host
 }
 
 // counted is a pattern and how often it has matched.
@@ -108,6 +109,10 @@ type Count struct {
 
 // Empty reports whether there is no pattern.
 func (s *Set) Empty() bool { return len(s.patterns) == 0 }
+
+// Conditional reports whether a pattern has a method or a host. Where none has,
+// nothing but the path of a Request is asked for, and nothing at all with a route.
+func (s *Set) Conditional() bool { return s.conditional }
 
 // Counts returns the patterns in the order in which they were added.
 func (s *Set) Counts() []Count {
@@ -156,6 +161,7 @@ func (s *Set) add(pattern string) error {
 			"/login", "POST /users/{id}", parseErr)
 	}
 	s.patterns = append(s.patterns, c)
+	s.conditional = s.conditional || pattern[0] != '/'
 	return nil
 }
 
