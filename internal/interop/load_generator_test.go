@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -62,14 +63,14 @@ type loadGenerator struct {
 	abandoned int
 }
 
-// loadGenerators has at full size two more: one takes all that the machine has, and
-// one has to be fetched.
+// loadGenerators has at full size three more: one takes all that the machine has, and
+// two have to be fetched.
 func loadGenerators() []loadGenerator {
 	few := []loadGenerator{h2load("h2load", "--h1", "-c", "16"), ab}
 	if os.Getenv("POLITECLOSE_FULL") == "" {
 		return few
 	}
-	return append(few, wrk, hey)
+	return append(few, wrk, hey, k6)
 }
 
 // h2load does not come back after a GOAWAY.
@@ -139,10 +140,7 @@ const heyRequests = 4000
 var hey = loadGenerator{
 	name: "hey",
 	command: func(t *testing.T, url string) []string {
-		install := exec.Command("go", "install", "github.com/rakyll/hey@v0.1.5")
-		install.Env = append(os.Environ(), "GOBIN="+programFolder)
-		once(t, install)
-		return []string{filepath.Join(programFolder, "hey"), "-n", strconv.Itoa(heyRequests), "-c", "16", "-m", "POST", "-D", bodyFile(t), "-T", "text/plain", url}
+		return []string{install(t, "github.com/rakyll/hey@v0.1.5"), "-n", strconv.Itoa(heyRequests), "-c", "16", "-m", "POST", "-D", bodyFile(t), "-T", "text/plain", url}
 	},
 	progress: regexp.MustCompile(`Requests/sec:`),
 	parts:    1,
@@ -150,6 +148,35 @@ var hey = loadGenerator{
 		succeeded, _ = number(said, `\[200\]\s+(\d+) responses`)
 		return heyRequests, succeeded, strings.Contains(said, "Requests/sec:")
 	},
+}
+
+// k6 is a program in Go that runs a script for each request.
+var k6 = loadGenerator{
+	name: "k6",
+	command: func(t *testing.T, url string) []string {
+		script := write(t, t.TempDir(), "post.js", fmt.Sprintf(`import http from 'k6/http'
+export const options = { vus: 16, iterations: 4000 }
+export default () => { http.post(%q, %q) }
+`, url, requestBody))
+		return []string{install(t, "go.k6.io/k6@v1.8.1"), "run", "--no-usage-report", "--quiet", script}
+	},
+	progress: regexp.MustCompile(`http_req_failed`),
+	parts:    1,
+	count: func(said string) (started, succeeded int, ok bool) {
+		failed, _ := number(said, `http_req_failed\W+[\d.]+% +(\d+) out of`)
+		started, ok = number(said, `http_req_failed.* out of (\d+)`)
+		return started, started - failed, ok
+	},
+}
+
+// install returns the program of a Go module, which is fetched and built.
+func install(t *testing.T, module string) (program string) {
+	t.Helper()
+	command := exec.Command("go", "install", module)
+	command.Env = append(os.Environ(), "GOBIN="+programFolder)
+	once(t, command)
+	name, _, _ := strings.Cut(path.Base(module), "@")
+	return filepath.Join(programFolder, name)
 }
 
 // number is what the pattern's group has found, which is missing where there was
