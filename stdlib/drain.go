@@ -236,6 +236,7 @@ func (d *drain) setOut() {
 func (d *drain) raiseFlag() {
 	d.flagUp = true
 	d.ctl.DrainBegins(d.until)
+	d.closeUnemptied()
 	d.ctl.Drain()
 	if d.cfg.lameDuck > 0 && d.failure == nil {
 		d.lameDuck = time.After(d.cfg.lameDuck)
@@ -249,6 +250,23 @@ func (d *drain) raiseFlag() {
 			returned.open(hook)
 		}()
 	}
+}
+
+// closeUnemptied closes, where there is no lame duck, what nobody empties, before
+// anybody is told: who is told connects again at once, and would be reset in the
+// queue of a socket that is just being closed.
+func (d *drain) closeUnemptied() {
+	if d.cfg.lameDuck > 0 {
+		return
+	}
+	var closing []*tally
+	d.tracker.each(d, func(t *tally) {
+		if t.listener != nil && !t.listener.empties() {
+			t.listener.beginClose()
+			closing = append(closing, t)
+		}
+	})
+	awaitSockets(closing)
 }
 
 func (d *drain) hookHasReturned() bool { return d.onDrain == nil || d.onDrain.isOpen() }

@@ -181,6 +181,12 @@ func (l *listener) beginClose() {
 	}
 }
 
+// empties reports whether what is listened on can be emptied before it is closed.
+func (l *listener) empties() bool {
+	_, ok := l.Listener.(*quiesce.Listener)
+	return ok
+}
+
 func (l *listener) emptyAndClose() {
 	if socket, ok := l.Listener.(*quiesce.Listener); ok {
 		loss := socket.Empty(l.released.opened)

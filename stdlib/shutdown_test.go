@@ -354,3 +354,60 @@ func TestAnIdleHTTP2ConnectionThatIsCutHadNoRequestUnderWay(t *testing.T) {
 		t.Errorf("Serve: %v, %v", report, err)
 	}
 }
+
+// telling is a listener whose Close says whether the clients have been told by then.
+type telling struct {
+	net.Listener
+	ctl  *core.Controller
+	told chan bool
+}
+
+func (l *telling) Close() error {
+	select {
+	case l.told <- l.ctl.Draining():
+	default: // net/http closes it once more
+	}
+	return l.Listener.Close()
+}
+
+// Who is told connects again at once, and would be reset in the queue of a socket
+// that is closed then.
+func TestNobodyIsToldBeforeASocketIsClosedThatCannotBeEmptied(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts []stdlib.ServeOption
+		told bool
+	}{
+		"without a lame duck":  {nil, false},
+		"but in the lame duck": {[]stdlib.ServeOption{stdlib.LameDuck(1)}, true},
+	} {
+		for way, drain := range map[string]func(*testing.T, *telling, *http.Server) error{
+			"Serve": func(t *testing.T, l *telling, srv *http.Server) error {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				_, err := stdlib.Serve(ctx, srv, l.ctl, append(c.opts, stdlib.On(l))...)
+				return err
+			},
+			"Shutdown": func(t *testing.T, l *telling, srv *http.Server) error {
+				if err := stdlib.Track(srv, l.ctl); err != nil {
+					return err
+				}
+				go srv.Serve(l)
+				client := clienttest.Dial(t, l.Addr().String())
+				client.ExpectKept(get(t, client, "/"))
+				client.Close()
+				_, err := stdlib.Shutdown(t.Context(), srv, l.ctl, c.opts...)
+				return err
+			},
+		} {
+			t.Run(way+", "+name, func(t *testing.T) {
+				l := &telling{servertest.Listen(t), servertest.NewController(t), make(chan bool, 1)}
+				if err := drain(t, l, servertest.NewHTTP(servertest.Hello)); err != nil {
+					t.Error(err)
+				}
+				if told := clienttest.Receive(t, "the listener's Close", l.told); told != c.told {
+					t.Errorf("when it was closed the clients had been told: %v", told)
+				}
+			})
+		}
+	}
+}
