@@ -17,7 +17,8 @@ import (
 // an empty server:
 //
 //  0. serving    until a context, a signal or an error of Accept asks for the end
-//  1. lame duck  the flag is up, the listener open
+//  1. lame duck  the flag is up, the listener open; without one a listener that
+//     nobody can empty is closed before
 //  2. closing    the listener; what it still accepts is served
 //  3. emptying   connections end with their next response, silent ones after the
 //     idle grace; what is left at the timeout is cut
