@@ -17,8 +17,7 @@ import (
 // an empty server:
 //
 //  0. serving    until a context, a signal or an error of Accept asks for the end
-//  1. lame duck  the flag is up, the listener open; without one a listener that
-//     nobody can empty is closed before
+//  1. lame duck  the flag is up, the listener open
 //  2. closing    the listener; what it still accepts is served
 //  3. emptying   connections end with their next response, silent ones after the
 //     idle grace; what is left at the timeout is cut
@@ -237,10 +236,11 @@ func (d *drain) setOut() {
 func (d *drain) raiseFlag() {
 	d.flagUp = true
 	d.ctl.DrainBegins(d.until)
-	d.closeUnemptied()
 	d.ctl.Drain()
 	if d.cfg.lameDuck > 0 && d.failure == nil {
 		d.lameDuck = time.After(d.cfg.lameDuck)
+	} else {
+		d.closeUnemptied()
 	}
 	d.sayBegin()
 	if hook := d.cfg.onDrain; hook != nil {
@@ -253,21 +253,15 @@ func (d *drain) raiseFlag() {
 	}
 }
 
-// closeUnemptied closes, where there is no lame duck, what nobody empties, before
-// anybody is told: who is told connects again at once, and would be reset in the
-// queue of a socket that is just being closed.
+// closeUnemptied begins to close what nobody empties, ahead of all else that there is
+// to do: who has been told connects again, and is reset in the queue of a socket that
+// is closed only then.
 func (d *drain) closeUnemptied() {
-	if d.cfg.lameDuck > 0 {
-		return
-	}
-	var closing []*tally
 	d.tracker.each(d, func(t *tally) {
 		if t.listener != nil && !t.listener.empties() {
 			t.listener.beginClose()
-			closing = append(closing, t)
 		}
 	})
-	awaitSockets(closing)
 }
 
 func (d *drain) hookHasReturned() bool { return d.onDrain == nil || d.onDrain.isOpen() }
