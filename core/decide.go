@@ -127,6 +127,7 @@ func (e *Exchange) decideOwn(c *Controller, h http.Header, status int) (reason r
 		}
 	}
 	if c.drainSince() != 0 && e.drains(c, now) {
+		c.progress.awaitClose()
 		return drainIndex, now
 	}
 	if asked != 0 {

@@ -3,7 +3,10 @@ package core
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/callback"
 )
 
 // Drain raises the drain flag: responses announce that their connection ends
@@ -12,6 +15,36 @@ import (
 // [Controller.DrainStarted] closed at once. It closes no connection by itself;
 // stdlib.Serve is the whole sequence. Calling it again changes nothing.
 func (c *Controller) Drain() { c.drain.Raise() }
+
+// DrainAndClose is for servers: it is [Controller.Drain] for one that closes its
+// listener at once and cannot empty it first. It calls closeListener when the flag is
+// up, and returns when that has. Until then, and for 20 ms at most, responses that
+// announce for the drain wait with it: a client that is told connects again, and
+// would be reset in the queue of a socket that is closed a moment later.
+func (c *Controller) DrainAndClose(closeListener func()) {
+	closed := make(chan struct{})
+	c.progress.closing.Store(&closed)
+	c.drain.Raise()
+	closeListener()
+	c.progress.closing.CompareAndSwap(&closed, nil)
+	close(closed)
+}
+
+// awaitClose waits for the closeListener of a DrainAndClose. Where that hangs only
+// those wait that come in its first moment.
+func (p *drainProgress) awaitClose() {
+	closed := p.closing.Load()
+	if closed == nil {
+		return
+	}
+	enough := time.NewTimer(callback.Patience)
+	defer enough.Stop()
+	select {
+	case <-*closed:
+	case <-enough.C:
+		p.closing.CompareAndSwap(closed, nil)
+	}
+}
 
 // Resume lowers the flag that [Controller.Drain] raised; a [DrainWhen] flag
 // stands. It returns false, and changes nothing, once a Serve has closed its
@@ -97,6 +130,8 @@ type DrainStat struct {
 
 // drainProgress is how far the drains of the servers are.
 type drainProgress struct {
+	closing atomic.Pointer[chan struct{}] // of a DrainAndClose; nil where none is under way
+
 	mu      sync.Mutex
 	waiting int // servers that have begun to drain and have not ended
 	until   time.Time

@@ -40,6 +40,37 @@ func TestDrainIsIdempotentAndResumeTakesItBack(t *testing.T) {
 	}
 }
 
+func TestNobodyIsToldWhileAListenerIsBeingClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		waits []time.Duration // of one response after another
+	}{
+		"soon":                  {5 * time.Millisecond, []time.Duration{5 * time.Millisecond, 0}},
+		"by a Close that hangs": {time.Hour, []time.Duration{callback.Patience, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctl := newController(t)
+				go ctl.DrainAndClose(func() {
+					if !ctl.Draining() {
+						t.Error("the flag is not up yet")
+					}
+					time.Sleep(c.takes)
+				})
+				synctest.Wait()
+				for _, want := range c.waits {
+					began := time.Now()
+					w := exchange(ctl, requestOn(openConnection(ctl), "/"), nothing)
+					if took := time.Since(began); took != want || !w.announces() {
+						t.Errorf("it took %v, want %v; announced %v", took, want, w.announces())
+					}
+				}
+				time.Sleep(c.takes)
+			})
+		})
+	}
+}
+
 // distanceFromUniform is the Kolmogorov distance from uniform on [0,1).
 func distanceFromUniform(values []float64) (d float64) {
 	slices.Sort(values)

@@ -236,11 +236,9 @@ func (d *drain) setOut() {
 func (d *drain) raiseFlag() {
 	d.flagUp = true
 	d.ctl.DrainBegins(d.until)
-	d.ctl.Drain()
+	d.raise()
 	if d.cfg.lameDuck > 0 && d.failure == nil {
 		d.lameDuck = time.After(d.cfg.lameDuck)
-	} else {
-		d.closeUnemptied()
 	}
 	d.sayBegin()
 	if hook := d.cfg.onDrain; hook != nil {
@@ -253,15 +251,30 @@ func (d *drain) raiseFlag() {
 	}
 }
 
-// closeUnemptied begins to close what nobody empties, ahead of all else that there is
-// to do: who has been told connects again, and is reset in the queue of a socket that
-// is closed only then.
-func (d *drain) closeUnemptied() {
+// raise raises the flag and, where there is no lame duck, closes at once what nobody
+// empties. A Close of the user's that hangs is not waited for.
+func (d *drain) raise() {
+	var open []*listener
 	d.tracker.each(d, func(t *tally) {
 		if t.listener != nil && !t.listener.empties() {
-			t.listener.beginClose()
+			open = append(open, t.listener)
 		}
 	})
+	if d.cfg.lameDuck > 0 || len(open) == 0 {
+		d.ctl.Drain()
+		return
+	}
+	closed := newLatch()
+	go closed.open(func() {
+		d.ctl.DrainAndClose(func() {
+			for _, l := range open {
+				if !l.closing.Swap(true) {
+					_ = l.closeInner()
+				}
+			}
+		})
+	})
+	closed.opensWithin(lastWait)
 }
 
 func (d *drain) hookHasReturned() bool { return d.onDrain == nil || d.onDrain.isOpen() }
