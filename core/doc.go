@@ -23,12 +23,14 @@
 // A server puts an [Entry] in front of its handler, so that exactly the
 // requests that it hands out are decided about, with its own ResponseWriter. It
 // keeps a [Connection] for each client connection, and ends a drain:
+// [Controller.DrainAndClose] where it cannot empty its listener,
 // [Controller.ListenerClosed] once it has closed a listener for good,
 // [Controller.Drained] when nothing is left, [Controller.DrainDelay] and
 // [Controller.DrainSpread] to see whether they fit, [Connection.Retire] before it
 // answers for requests that it has not seen, [Controller.UsedUp] to see whether
-// there can be another server. [Controller.Impair] counts what a program does that a rule
-// cannot work with, and [Controller.Logger] is where servers say things.
+// there can be another server. [Controller.Impair] counts what a program does
+// that a rule cannot work with, and [Controller.Logger] is where servers say
+// things.
 // Programs call none of them; package stdlib does.
 //
 // # Without connection records

@@ -10,10 +10,11 @@ import (
 // Leaving returns a channel that is closed when the stream of the request with
 // this context has to go: in a drain (at its connection's own moment, with a
 // [DrainSpread]), at the connection's age limit and when it is above the fair
-// share (which both obey [Exempt] and the [Budget]), when the server is shut down, when another stream's rule has ended
-// its HTTP/2 connection, and when the stream is over or its client has gone. It
-// is not closed because the stream's own response announces the connection's
-// end, nor at a hijack. [LeavingReason] tells why.
+// share (which both obey [Exempt] and the [Budget]), when the server is shut
+// down, when another stream's rule has ended its HTTP/2 connection, and when the
+// stream is over or its client has gone. It is not closed because the stream's
+// own response announces the connection's end, nor at a hijack. [LeavingReason]
+// tells why.
 //
 // Handlers of streams select on it and return; one that does not is waited for
 // until the drain's timeout.
@@ -36,9 +37,9 @@ func Leaving(ctx context.Context) <-chan struct{} {
 
 // LeavingReason returns why the [Leaving] channel of the stream with this
 // context is closed: [ReasonDrain], also for the server's shutdown,
-// [ReasonAge], [ReasonExcess], or the reason for which another stream ended the HTTP/2
-// connection. It is "" while the channel is open, where there is none, and
-// where it is closed because the request is over or its client has gone. It
+// [ReasonAge], [ReasonExcess], or the reason for which another stream ended the
+// HTTP/2 connection. It is "" while the channel is open, where there is none,
+// and where it is closed because the request is over or its client has gone. It
 // costs a context look-up and is safe for concurrent use.
 func LeavingReason(ctx context.Context) Reason {
 	l, c := leavingOf(ctx, false)

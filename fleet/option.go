@@ -174,8 +174,8 @@ func Client(client *http.Client) Option {
 }
 
 // Logger sets where it is said, once, that the share is not known and why. The
-// default is [slog.Default] as it is when NewShare is called. A nil Logger is an error; use slog.DiscardHandler
-// for silence.
+// default is [slog.Default] as it is when NewShare is called. A nil Logger is an
+// error; use slog.DiscardHandler for silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {

@@ -145,7 +145,8 @@ func TestAConnectionThatHangsHoldsUpNoOther(t *testing.T) {
 	added := make(chan struct{})
 	go func() {
 		defer close(added)
-		for closing := false; !closing; time.Sleep(time.Millisecond) {
+		end := time.Now().Add(waitAtMost)
+		for closing := false; !closing && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			all.mu.Lock()
 			closing = all.closing
 			all.mu.Unlock()
