@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"net/http"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -12,9 +13,10 @@ import (
 
 // What net/http keeps for a connection is its goroutines' stacks more than
 // anything else, and these come in powers of two: it does not take much to need the
-// next one.
+// next one. One measurement is a few per cent too high, as some stacks are
+// just then larger than they have to be: the least of several are compared.
 func TestATrackedHTTP2ConnectionCostsLittleMemory(t *testing.T) {
-	const connections, limit = 200, 1.1
+	const connections, measurements, limit = 100, 5, 1.1
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		// measure returns the bytes that an idle connection takes, with its client.
 		measure := func(track func(*http.Server)) float64 {
@@ -37,14 +39,20 @@ func TestATrackedHTTP2ConnectionCostsLittleMemory(t *testing.T) {
 			clienttest.Eventually(t, "the end of what serves them", func() bool { return runtime.NumGoroutine() <= goroutines })
 			return float64(grown) / connections
 		}
-		measure(func(*http.Server) {}) // what the process needs once
-		bare := measure(func(*http.Server) {})
 		ctl := servertest.NewController(t)
-		tracked := measure(func(srv *http.Server) {
+		track := func(srv *http.Server) {
 			if err := stdlib.Track(srv, ctl); err != nil {
 				t.Fatal(err)
 			}
-		})
+		}
+		without := func(*http.Server) {}
+		measure(without) // what the process needs once
+		var all, allWithout []float64
+		for range measurements {
+			allWithout = append(allWithout, measure(without))
+			all = append(all, measure(track))
+		}
+		tracked, bare := slices.Min(all), slices.Min(allWithout)
 		t.Logf("%.0f bytes a connection and its client, %.0f without us", tracked, bare)
 		if tracked > limit*bare {
 			t.Errorf("%.2f times as much", tracked/bare)
