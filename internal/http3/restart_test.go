@@ -27,7 +27,7 @@ import (
 type generation struct {
 	address string
 	tcp     *servertest.Server
-	closed  chan struct{} // HTTP/3 has come to its end
+	ended   chan struct{} // the hook has seen HTTP/3 to its end
 }
 
 func startGeneration(t *testing.T, handler http.Handler) *generation {
@@ -41,19 +41,21 @@ func startGeneration(t *testing.T, handler http.Handler) *generation {
 		Handler:   stdlib.Middleware(ctl)(handler),
 		TLSConfig: quichttp3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}}),
 	}
-	g := &generation{address: socket.LocalAddr().String(), closed: make(chan struct{})}
+	g := &generation{address: socket.LocalAddr().String(), ended: make(chan struct{})}
+	served := make(chan struct{})
 	go func() {
-		defer close(g.closed)
+		defer close(served)
 		http3.Serve(socket)
 	}()
 	t.Cleanup(func() {
 		http3.Close()
 		socket.Close()
-		<-g.closed
+		<-served
 	})
 	g.tcp = servertest.New(t, ctl, servertest.NewHTTP2(handler)).Start(
 		stdlib.TLS("", ""), stdlib.DrainTimeout(clienttest.Patience),
 		stdlib.OnDrain(func() {
+			defer close(g.ended)
 			enough, cancel := context.WithTimeout(context.Background(), clienttest.Patience)
 			defer cancel()
 			if err := http3.Shutdown(enough); err != nil {
@@ -71,7 +73,7 @@ func (g *generation) end(t *testing.T) {
 		t.Errorf("the report is %+v", report)
 	}
 	select {
-	case <-g.closed:
+	case <-g.ended:
 	default:
 		t.Error("the drain is over, and HTTP/3 is not")
 	}
