@@ -12,65 +12,33 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/politeclose/politeclose/internal/demonstration/demonstrationtest"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
 func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
-	for name, test := range map[string]struct {
-		args []string
-		want []string
-	}{
-		"no client":               {[]string{"-clients", "0"}, []string{`"0"`, "-clients", "from 1 to 4096"}},
-		"clients in words":        {[]string{"-clients=many"}, []string{`"many"`, "-clients", "from 1 to 4096"}},
-		"a negative think time":   {[]string{"-think", "-1ms"}, []string{`"-1ms"`, "-think", "from 0s to 2s"}},
-		"a think time, no unit":   {[]string{"-think", "20"}, []string{`"20"`, "-think", "such as 20ms"}},
-		"a handler too long":      {[]string{"-handler", "1h"}, []string{`"1h"`, "-handler", "from 0s to 2s"}},
-		"a share in percent":      {[]string{"-slow", "2"}, []string{`"2"`, "-slow", "from 0 to 1"}},
-		"a share not a number":    {[]string{"-slow", "NaN"}, []string{`"NaN"`, "-slow", "from 0 to 1"}},
-		"too many restarts":       {[]string{"-restarts", "1001"}, []string{`"1001"`, "-restarts", "from 1 to 1000"}},
-		"an unknown method":       {[]string{"-method", "kill"}, []string{`"kill"`, "-method", "all, shutdown, keepalives, header, politeclose"}},
-		"streams without HTTP/2":  {[]string{"-streams", "4"}, []string{`"4"`, "-streams", "without -http2 is 1"}},
-		"too many streams":        {[]string{"-http2", "-streams", "251"}, []string{`"251"`, "-streams", "from 1 to 250"}},
-		"a protocol that is none": {[]string{"-http2=3"}, []string{`"3"`, "-http2", "true or false"}},
-		"a bool that is none":     {[]string{"-tls=maybe"}, []string{`"maybe"`, "-tls", "true or false"}},
-		"an unknown flag":         {[]string{"-client", "3"}, []string{"-client"}},
-		"a flag without a value":  {[]string{"-clients"}, []string{"-clients"}},
-		"an argument, not a flag": {[]string{"shutdown"}, []string{`"shutdown"`, "only flags"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if status := run(t.Context(), test.args, &stdout, &stderr, false); status != 2 {
-				t.Errorf("exit status %d, want 2", status)
-			}
-			if stdout.Len() > 0 {
-				t.Errorf("standard output %q, want none", &stdout)
-			}
-			line := stderr.String()
-			if strings.Count(line, "\n") != 1 {
-				t.Errorf("%q is not one line", line)
-			}
-			for _, want := range test.want {
-				if !strings.Contains(line, want) {
-					t.Errorf("%q does not contain %q", line, want)
-				}
-			}
-		})
-	}
+	demonstrationtest.RefusesBadFlags(t, run, map[string][]string{
+		"-clients 0":          {`"0"`, "-clients", "from 1 to 4096"},
+		"-clients=many":       {`"many"`, "-clients", "from 1 to 4096"},
+		"-think -1ms":         {`"-1ms"`, "-think", "from 0s to 2s"},
+		"-think 20":           {`"20"`, "-think", "such as 20ms"},
+		"-handler 1h":         {`"1h"`, "-handler", "from 0s to 2s"},
+		"-slow 2":             {`"2"`, "-slow", "from 0 to 1"},
+		"-slow NaN":           {`"NaN"`, "-slow", "from 0 to 1"},
+		"-restarts 1001":      {`"1001"`, "-restarts", "from 1 to 1000"},
+		"-method kill":        {`"kill"`, "-method", "all, shutdown, keepalives, header, politeclose"},
+		"-streams 4":          {`"4"`, "-streams", "without -http2 is 1"},
+		"-http2 -streams 251": {`"251"`, "-streams", "from 1 to 250"},
+		"-http2=3":            {`"3"`, "-http2", "true or false"},
+		"-tls=maybe":          {`"maybe"`, "-tls", "true or false"},
+		"-client 3":           {"-client"},
+		"-clients":            {"-clients"},
+		"shutdown":            {`"shutdown"`, "only flags"},
+	})
 }
 
 func TestHelpListsTheFlagsAndIsNoFailure(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr, false); status != 0 {
-		t.Errorf("exit status %d, want 0", status)
-	}
-	for _, want := range []string{"-clients", "default 64", "-think", "default 2ms", "-http2", "default 16", "-json"} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the usage does not contain %q:\n%s", want, &stdout)
-		}
-	}
-	if stderr.Len() > 0 {
-		t.Errorf("standard error %q, want none", &stderr)
-	}
+	demonstrationtest.PrintsItsHelp(t, run, "-clients", "default 64", "-think", "default 2ms", "-http2", "default 16", "-json")
 }
 
 func TestTheTableHasARowPerMethod(t *testing.T) {

@@ -8,21 +8,29 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/politeclose/politeclose/internal/demonstration/demonstrationtest"
 )
 
-func TestABadFlagIsOneLineThatSaysWhatIsAllowed(t *testing.T) {
-	for _, args := range [][]string{
-		{"-replicas", "3"}, {"-clients", "many"}, {"-think", "0s"}, {"-placement", "best"}, {"-scenario", "fire"},
-		{"-policy", "hope"}, {"-duration", "-1s"}, {"-seed", "-1"}, {"-drain-delay", "1m"}, {"-drain-spread", "11s"}, {"-json=perhaps"}, {"now"},
-	} {
-		var stdout, stderr bytes.Buffer
-		if status := run(t.Context(), args, &stdout, &stderr, true); status != 2 {
-			t.Errorf("%v: status %d", args, status)
-		}
-		if said := stderr.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "allowed") || stdout.Len() > 0 {
-			t.Errorf("%v: %q", args, said)
-		}
-	}
+func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
+	demonstrationtest.RefusesBadFlags(t, run, map[string][]string{
+		"-replicas 3":       {`"3"`, "-replicas", "from 10 to 10000"},
+		"-clients many":     {`"many"`, "-clients", "from 10 to 10000000"},
+		"-think 0s":         {`"0s"`, "-think", "from 1s to 1h"},
+		"-placement best":   {`"best"`, "-placement", "random"},
+		"-scenario fire":    {`"fire"`, "-scenario", "all, "},
+		"-policy hope":      {`"hope"`, "-policy", "all, "},
+		"-duration -1s":     {`"-1s"`, "-duration", "from 1s to 24h"},
+		"-seed -1":          {`"-1"`, "-seed", "allowed"},
+		"-drain-delay 1m":   {`"1m"`, "-drain-delay", "from 0s to 10s"},
+		"-drain-spread 11s": {`"11s"`, "-drain-spread", "from 0s to 10s"},
+		"-json=perhaps":     {`"perhaps"`, "-json", "true or false"},
+		"now":               {`"now"`, "only flags"},
+	})
+}
+
+func TestHelpListsTheFlagsAndIsNoFailure(t *testing.T) {
+	demonstrationtest.PrintsItsHelp(t, run, "-replicas", "default 100", "-scenario", "-policy", "-json")
 }
 
 var small = []string{"-replicas", "10", "-clients", "1000", "-duration", "1m"}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/politeclose/politeclose/internal/demonstration/demonstrationtest"
 )
 
 // The servers of a test are the test binary again.
@@ -20,48 +22,18 @@ func TestMain(m *testing.M) {
 }
 
 func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
-	for name, test := range map[string]struct {
-		args []string
-		want []string
-	}{
-		"no client":               {[]string{"-clients", "0"}, []string{`"0"`, "-clients", "from 1 to 4096"}},
-		"a negative think time":   {[]string{"-think", "-1ms"}, []string{`"-1ms"`, "-think", "from 0s to 2s"}},
-		"too many restarts":       {[]string{"-restarts", "1001"}, []string{`"1001"`, "-restarts", "from 1 to 1000"}},
-		"an unknown method":       {[]string{"-method", "kill"}, []string{`"kill"`, "-method", "all, shutdown, closed, reuseport"}},
-		"an unknown flag":         {[]string{"-client", "3"}, []string{"-client"}},
-		"an argument, not a flag": {[]string{"closed"}, []string{`"closed"`, "only flags"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if status := run(t.Context(), test.args, &stdout, &stderr, false); status != 2 {
-				t.Errorf("exit status %d, want 2", status)
-			}
-			if stdout.Len() > 0 {
-				t.Errorf("standard output %q, want none", &stdout)
-			}
-			line := stderr.String()
-			if strings.Count(line, "\n") != 1 {
-				t.Errorf("%q is not one line", line)
-			}
-			for _, want := range test.want {
-				if !strings.Contains(line, want) {
-					t.Errorf("%q does not contain %q", line, want)
-				}
-			}
-		})
-	}
+	demonstrationtest.RefusesBadFlags(t, run, map[string][]string{
+		"-clients 0":     {`"0"`, "-clients", "from 1 to 4096"},
+		"-think -1ms":    {`"-1ms"`, "-think", "from 0s to 2s"},
+		"-restarts 1001": {`"1001"`, "-restarts", "from 1 to 1000"},
+		"-method kill":   {`"kill"`, "-method", "all, shutdown, closed, reuseport"},
+		"-client 3":      {"-client"},
+		"closed":         {`"closed"`, "only flags"},
+	})
 }
 
 func TestHelpListsTheFlagsAndIsNoFailure(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr, false); status != 0 {
-		t.Errorf("exit status %d, want 0", status)
-	}
-	for _, want := range []string{"-clients", "default 64", "-think", "default 1ms", "-restarts", "default 20", "-method"} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the usage does not contain %q:\n%s", want, &stdout)
-		}
-	}
+	demonstrationtest.PrintsItsHelp(t, run, "-clients", "default 64", "-think", "default 1ms", "-restarts", "default 20", "-method")
 }
 
 func TestNobodyNoticesRestartsWithReusePort(t *testing.T) {

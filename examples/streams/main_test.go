@@ -13,50 +13,25 @@ import (
 	"unicode/utf8"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/demonstration/demonstrationtest"
 )
 
 func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
-	for name, test := range map[string]struct {
-		args []string
-		want []string
-	}{
-		"no stream":               {[]string{"-streams", "0"}, []string{`"0"`, "-streams", "from 1 to 1000"}},
-		"less than no Node":       {[]string{"-node=-1"}, []string{`"-1"`, "-node", "from 0 to 100"}},
-		"too many restarts":       {[]string{"-restarts", "1001"}, []string{`"1001"`, "-restarts", "from 1 to 1000"}},
-		"a message every instant": {[]string{"-every", "0s"}, []string{`"0s"`, "-every", "from 1ms to 1s"}},
-		"a timeout too short":     {[]string{"-timeout", "1ms"}, []string{`"1ms"`, "-timeout", "from 400ms to 10s"}},
-		"an unknown method":       {[]string{"-method", "kill"}, []string{`"kill"`, "-method", "all, shutdown, politeclose"}},
-		"a bool that is none":     {[]string{"-json=maybe"}, []string{`"maybe"`, "-json", "true or false"}},
-		"an unknown flag":         {[]string{"-stream", "3"}, []string{"-stream"}},
-		"an argument, not a flag": {[]string{"shutdown"}, []string{`"shutdown"`, "only flags"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if status := start(t.Context(), test.args, &stdout, &stderr, false); status != 2 {
-				t.Errorf("exit status %d, want 2", status)
-			}
-			if stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 {
-				t.Errorf("standard output %q, standard error %q; want nothing and one line", &stdout, &stderr)
-			}
-			for _, want := range test.want {
-				if !strings.Contains(stderr.String(), want) {
-					t.Errorf("%q does not contain %q", &stderr, want)
-				}
-			}
-		})
-	}
+	demonstrationtest.RefusesBadFlags(t, start, map[string][]string{
+		"-streams 0":     {`"0"`, "-streams", "from 1 to 1000"},
+		"-node=-1":       {`"-1"`, "-node", "from 0 to 100"},
+		"-restarts 1001": {`"1001"`, "-restarts", "from 1 to 1000"},
+		"-every 0s":      {`"0s"`, "-every", "from 1ms to 1s"},
+		"-timeout 1ms":   {`"1ms"`, "-timeout", "from 400ms to 10s"},
+		"-method kill":   {`"kill"`, "-method", "all, shutdown, politeclose"},
+		"-json=maybe":    {`"maybe"`, "-json", "true or false"},
+		"-stream 3":      {"-stream"},
+		"shutdown":       {`"shutdown"`, "only flags"},
+	})
 }
 
 func TestHelpListsTheFlagsAndIsNoFailure(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if status := start(t.Context(), []string{"-h"}, &stdout, &stderr, false); status != 0 || stderr.Len() > 0 {
-		t.Errorf("exit status %d and %q", status, &stderr)
-	}
-	for _, want := range []string{"-streams", "default 16", "-restarts", "-json"} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the usage does not contain %q:\n%s", want, &stdout)
-		}
-	}
+	demonstrationtest.PrintsItsHelp(t, start, "-streams", "default 16", "-restarts", "-json")
 }
 
 // small is traffic that a test has time for. Its drains end by themselves.
