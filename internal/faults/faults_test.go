@@ -28,13 +28,13 @@ package faults
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"testing"
 
 	"github.com/politeclose/politeclose/internal/childtest"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/freeport"
 )
 
 // full asks for the sizes of the issue. Without it they are what a test of every day may take.
@@ -45,9 +45,10 @@ func TestMain(m *testing.M) {
 	if kind := childtest.Kind(); kind != "" {
 		os.Exit(runChild(kind))
 	}
-	// The runtime opens its poller with the first socket and keeps it: that is no leak.
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		l.Close()
+	// The runtime opens its poller with the first socket and keeps it, as freeport does
+	// one of its own: that is no leak.
+	if _, err := freeport.Address("127.0.0.1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(m.Run())
 }

@@ -15,3 +15,17 @@ func TestNoAddressIsGivenTwice(t *testing.T) {
 		given[address] = true
 	}
 }
+
+// As another process would, which begins at the same one by chance.
+func TestABlockThatIsTakenIsNotTakenAgain(t *testing.T) {
+	first, one := take(0)
+	second, two := take(0)
+	if one == nil || two == nil {
+		t.Skip("other processes have all of the blocks")
+	}
+	defer one.Close()
+	defer two.Close()
+	if first == second {
+		t.Errorf("the block at port %d was taken twice", first)
+	}
+}

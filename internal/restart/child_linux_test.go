@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/childtest"
+	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/roundtrip"
 )
 
@@ -40,25 +41,19 @@ type outcome struct {
 	Problem    string
 }
 
-const (
-	// longestStandstill leaves half of the second after which a SYN is sent again.
-	longestStandstill = 500 * time.Millisecond
-	measurements      = 5
-)
+// noticed reports whether a client has noticed a restart.
+func (o outcome) noticed() bool {
+	return o.Result.Lost > 0 || o.Result.Refused > 0 || o.SYNsSentAgain > fewSYNs
+}
 
 // measureApart runs c in a child process that has a network to itself and no
-// privileges, again where the machine stood still meanwhile.
+// privileges.
 func measureApart(t *testing.T, n network, c Config) outcome {
 	t.Helper()
-	for range measurements {
+	return clienttest.Undisturbed(t, func() (outcome, time.Duration) {
 		said := measureOnceApart(t, n, c)
-		if said.Standstill < longestStandstill {
-			return said
-		}
-		t.Logf("measured again: the machine stood still for %v", said.Standstill)
-	}
-	t.Fatal("the machine stood still in each measurement")
-	return outcome{}
+		return said, said.Standstill
+	}, outcome.noticed)
 }
 
 func measureOnceApart(t *testing.T, n network, c Config) outcome {
@@ -94,7 +89,7 @@ func encoded(t *testing.T, value any) string {
 func child() (status int) {
 	var said outcome
 	var err error
-	standstill := watchForStandstill()
+	standstill := clienttest.WatchForStandstill()
 	if said.Result, err = measureHere(childtest.Kind()); err == nil {
 		said.SYNsSentAgain, err = synsSentAgain()
 	}
@@ -109,31 +104,6 @@ func child() (status int) {
 	}
 	fmt.Println(string(text))
 	return 0
-}
-
-// watchForStandstill returns a function that ends the watch, and returns how late a
-// timer was at most.
-func watchForStandstill() (longest func() time.Duration) {
-	const often = 10 * time.Millisecond
-	end, found := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		var longest time.Duration
-		for last := time.Now(); ; {
-			select {
-			case <-end:
-				found <- longest
-				return
-			case <-time.After(often):
-				now := time.Now()
-				longest = max(longest, now.Sub(last)-often)
-				last = now
-			}
-		}
-	}()
-	return func() time.Duration {
-		close(end)
-		return <-found
-	}
 }
 
 func measureHere(method string) (Result, error) {

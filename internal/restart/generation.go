@@ -86,7 +86,7 @@ func (g *generation) settle(ctx context.Context, d, patience time.Duration) erro
 				return fmt.Errorf("restart: %d of %d clients did not reach a new generation within %v",
 					g.silent.Load(), len(g.heard), patience)
 			}
-			return nil
+			return context.Cause(ctx) // of two that are ready select takes any
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-g.ended:

@@ -30,10 +30,7 @@ func overBothHTTP2(t *testing.T, test func(t *testing.T, tls bool)) {
 func TestOverHTTP2PolitecloseLosesNone(t *testing.T) {
 	overBothHTTP2(t, func(t *testing.T, tls bool) {
 		traffic := busyHTTP2(Politeclose(NetHTTP), tls)
-		r, err := Run(t.Context(), traffic)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := runHere(t, traffic)
 		if r.Lost > 0 {
 			t.Errorf("lost %d of %d requests: %v", r.Lost, r.Requests, r.Causes)
 		}

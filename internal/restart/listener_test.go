@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
 // listenerMethods are those whose generations listen for themselves.
@@ -29,6 +31,18 @@ func full(few, many int) int {
 // connecting is traffic of which somebody is always about to connect.
 func connecting(method Method) Config {
 	return Config{Method: method, Clients: 128, ConnectAnew: true, Think: 10 * time.Millisecond}
+}
+
+// runHere measures in this process.
+func runHere(t *testing.T, c Config) Result {
+	t.Helper()
+	return clienttest.Undisturbed(t, clienttest.Watched(func() Result {
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}), func(r Result) bool { return r.Lost > 0 || r.Refused > 0 })
 }
 
 // expectNoneLost also holds the counts to their sums.
@@ -66,11 +80,7 @@ func TestAListeningSocketThatIsClosedAtOnceLosesWhoIsConnecting(t *testing.T) {
 func TestOneProcessAfterAnotherLosesNobodyWhoHasConnected(t *testing.T) {
 	traffic := connecting(PolitecloseAfter(NetHTTP))
 	traffic.Restarts = full(5, 50)
-	r, err := Run(t.Context(), traffic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	expectNoneLost(t, r)
+	expectNoneLost(t, runHere(t, traffic))
 }
 
 func TestKeepAliveClientsDoNotNoticeARestartWithReusePort(t *testing.T) {
@@ -90,11 +100,7 @@ func TestKeepAliveClientsDoNotNoticeARestartWithReusePort(t *testing.T) {
 			if test.http2 {
 				traffic.HTTP2, traffic.Clients = true, 8
 			}
-			r, err := Run(t.Context(), traffic)
-			if err != nil {
-				t.Fatal(err)
-			}
-			expectUnnoticed(t, r)
+			expectUnnoticed(t, runHere(t, traffic))
 		})
 	}
 }

@@ -50,10 +50,7 @@ func TestPolitecloseLosesNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			traffic := busy(Politeclose(NetHTTP))
 			traffic.TLS = tls
-			r, err := Run(t.Context(), traffic)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := runHere(t, traffic)
 			if r.Lost > 0 {
 				t.Errorf("lost %d of %d requests: %v", r.Lost, r.Requests, r.Causes)
 			}
@@ -113,7 +110,7 @@ func TestAServerClosedUnderItsHandlersCountsThemAsExecuted(t *testing.T) {
 	r, err := Run(t.Context(), Config{
 		Method:   Method{Name: "close", Serve: closeUnderAHandler},
 		Clients:  8,
-		Handler:  100 * time.Millisecond,
+		Handler:  500 * time.Millisecond, // still runs when its server has been closed
 		Restarts: 2,
 	})
 	if err != nil {
