@@ -58,11 +58,13 @@ func (c *Controller) Connections(atMost int) []ConnectionStat {
 			open = append(open, conn)
 		}
 	}
-	stats := make([]ConnectionStat, 0, min(len(open), max(atMost, 0)))
+	stats := make([]ConnectionStat, min(len(open), max(atMost, 0)))
 	now := c.now()
-	for _, conn := range foremost(open, cap(stats)) {
-		stats = append(stats, conn.stat(now))
+	var asking sync.WaitGroup // at once, since each may have to be waited for
+	for i, conn := range foremost(open, len(stats)) {
+		asking.Go(func() { stats[i] = conn.stat(now) })
 	}
+	asking.Wait()
 	return stats
 }
 
@@ -106,7 +108,7 @@ func foremost(open []*Connection, n int) []*Connection {
 
 func (c *Connection) stat(now int64) ConnectionStat {
 	s := ConnectionStat{
-		ID: c.id, Remote: remote(c.conn), Protocol: c.protocol().String(), State: "active",
+		ID: c.id, Remote: c.Remote(), Protocol: c.protocol().String(), State: "active",
 		Age: time.Duration(c.age(now)), Requests: int(c.requests.Load()),
 	}
 	switch {

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/fanout"
 )
 
@@ -146,7 +145,7 @@ func (c *Controller) Observe(observer func(Event)) (stop func()) {
 	if observer == nil {
 		return func() {}
 	}
-	return c.observers.Listen(func(o observation) { observer(o.event()) })
+	return c.observers.Listen(func(o observation) { observer(o.Event) })
 }
 
 // observation is an Event whose client is still to be asked for, so that the
@@ -156,32 +155,9 @@ type observation struct {
 	conn net.Conn
 }
 
-func (o observation) event() Event {
+func (o observation) complete() observation {
 	o.Remote = remote(o.conn)
-	return o.Event
-}
-
-// remote returns the address of a connection's client, "" where it is not known.
-//
-// A net.Conn of the program's own may wait for its client before it answers, as one
-// of the PROXY protocol does for its header. It is not waited for without a bound,
-// and not by who accepts.
-func remote(conn net.Conn) string {
-	if conn == nil {
-		return ""
-	}
-	answer := make(chan net.Addr, 1)
-	go func() { answer <- conn.RemoteAddr() }()
-	enough := time.NewTimer(callback.Patience)
-	defer enough.Stop()
-	select {
-	case address := <-answer:
-		if address != nil {
-			return address.String()
-		}
-	case <-enough.C:
-	}
-	return ""
+	return o
 }
 
 type observers struct {
@@ -195,6 +171,7 @@ const lastEvents = time.Second
 
 func (o *observers) init(c *Controller) {
 	c.drain.Always(c.observeFlag)
+	o.Complete = observation.complete
 	o.Panicked = func(v any) {
 		o.panicked.Do(func() {
 			c.logger.Error("politeclose: an observer panicked and has lost an event; this is said once", "panic", v)

@@ -9,12 +9,16 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/politeclose/politeclose/core/internal/callback"
 )
 
 // told remembers events. Those of one test are few.
@@ -130,6 +134,90 @@ func TestNobodyWaitsForAConnectionThatDoesNotKnowItsClient(t *testing.T) {
 		if list := ctl.Connections(1); len(list) != 1 || list[0].Remote != "192.0.2.1:4711" {
 			t.Errorf("listed are %v, after it has said who it is", list)
 		}
+	})
+}
+
+// asked is a net.Conn that answers as a function does.
+type asked struct {
+	net.Conn
+	answer func() net.Addr
+}
+
+func (a asked) RemoteAddr() net.Addr { return a.answer() }
+
+func TestAConnectionThatCannotSayWhoItsClientIsHasNoneAndHarmsNobody(t *testing.T) {
+	for name, answer := range map[string]func() net.Addr{
+		"nil":                    func() net.Addr { return nil },
+		"it panics":              func() net.Addr { panic("used after Close") },
+		"it ends":                func() net.Addr { runtime.Goexit(); return nil },
+		"an address that panics": func() net.Addr { return (*addressOfNobody)(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctl := newController(t)
+				var o told
+				defer ctl.Observe(o.observe)()
+				conn := new(Connection)
+				conn.Open(ctl, asked{answer: answer})
+				if remote := conn.Remote(); remote != "" {
+					t.Errorf("its client is %q", remote)
+				}
+				conn.Gone(HowClient)
+				if events := o.since(); len(events) != 2 || events[0].Remote != "" || events[1].Remote != "" {
+					t.Errorf("told of %v", events)
+				}
+			})
+		})
+	}
+}
+
+type addressOfNobody struct{ net.TCPAddr }
+
+func TestAConnectionIsAskedForItsClientOnceHoweverManyObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		var all [5]told
+		for i := range all {
+			defer ctl.Observe(all[i].observe)()
+		}
+		var times atomic.Int64
+		release := make(chan struct{})
+		new(Connection).Open(ctl, asked{answer: func() net.Addr { times.Add(1); <-release; return nil }})
+		start := time.Now()
+		ctl.observers.Flush(time.Minute)
+		if took := time.Since(start); times.Load() != 1 || took != callback.Patience {
+			t.Errorf("it was asked %d times, which took %v", times.Load(), took)
+		}
+		for i := range all {
+			if events := all[i].since(); len(events) != 1 {
+				t.Errorf("observer %d was told %v", i, events)
+			}
+		}
+		close(release)
+	})
+}
+
+func TestAListOfConnectionsWaitsForThemAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		release := make(chan struct{})
+		all := make([]Connection, 100)
+		for i := range all {
+			all[i].Open(ctl, asked{answer: func() net.Addr { <-release; return nil }})
+		}
+		ctl.ListConnections(func(yield func(*Connection) bool) {
+			for i := range all {
+				if !yield(&all[i]) {
+					return
+				}
+			}
+		})
+		start := time.Now()
+		list := ctl.Connections(50)
+		if took := time.Since(start); len(list) != 50 || took != callback.Patience {
+			t.Errorf("%d connections after %v", len(list), took)
+		}
+		close(release)
 	})
 }
 

@@ -105,9 +105,9 @@ func newConfig(opts []Option) (*config, error) {
 // route below, as "/admin/" does. Anything else that begins with a slash, such
 // as chi's "/users/{id:[0-9]+}", is compared with the router's own pattern to
 // the letter, and one that ends in a slash or an asterisk with everything below
-// it. Other patterns, a method that is not in upper case, and a pattern given
-// twice are errors. The cost per request does not depend on the number of
-// patterns.
+// it. Other patterns, a method that is not in upper case, bytes that are not
+// UTF-8 and are not percent-encoded, and a pattern given twice are errors. The
+// cost per request does not depend on the number of patterns.
 func OnRoutes(patterns ...string) Option {
 	return func(c *config) error { return c.routes.Add(onRoutes, patterns) }
 }
@@ -193,7 +193,7 @@ func OnStatus(codes ...int) Option {
 // accepts: legacy clients, networks, headers. It does not use the [Budget].
 //
 // The reason is counted in [Stats.Closes] and may then be given to [CloseAfter]
-// as well. It is [ReasonClient] or a name of your own.
+// as well. It is [ReasonClient] or a name of your own, in UTF-8.
 //
 // match is called once per exchange at the commit point, from many goroutines,
 // with the request as the middleware received it; what it costs, every exchange

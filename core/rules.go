@@ -1,10 +1,12 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/pattern"
@@ -46,6 +48,10 @@ const (
 
 const maxReasons = 0x7f
 
+// errNotUTF8 is what is wrong with a name that Prometheus would refuse as the
+// value of a label.
+var errNotUTF8 = errors.New("not allowed, since it is the value of a metric's label; it must be valid UTF-8")
+
 var builtinReasons = []Reason{
 	ReasonDrain, ReasonHandler, ReasonRoute, ReasonClient,
 	ReasonStatus, ReasonAge, ReasonRequests, ReasonLoad, ReasonExcess,
@@ -59,6 +65,9 @@ type reasons []Reason
 func (rs *reasons) declare(r Reason) (reasonIndex, error) {
 	if r == "" {
 		return 0, fmt.Errorf("OnMatch: the reason is empty; name one, such as core.ReasonClient or %q", "legacy")
+	}
+	if !utf8.ValidString(string(r)) {
+		return 0, fmt.Errorf("OnMatch: the reason %q is %w", r, errNotUTF8)
 	}
 	if i := slices.Index(*rs, r); i >= 0 {
 		if i < len(builtinReasons) && r != ReasonClient {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/politeclose/politeclose/core/internal/callback"
 	"github.com/politeclose/politeclose/core/internal/shed"
@@ -20,7 +21,8 @@ var ErrSignalUnavailable = errors.New("signal unavailable")
 // share of the connections has to go: none at Soft, the largest share at Hard
 // and above. Package load has the usual ones.
 type Signal struct {
-	// Name identifies the signal in [Stats.Signals]. It must not be empty.
+	// Name identifies the signal in [Stats.Signals] and in metrics. It must not
+	// be empty, and must be valid UTF-8.
 	Name string
 	// Soft and Hard are in the signal's own unit. Soft must be less than Hard.
 	Soft, Hard float64
@@ -53,6 +55,8 @@ func (s Signal) check() error {
 	switch {
 	case s.Name == "":
 		return errors.New("a signal has no name")
+	case !utf8.ValidString(s.Name):
+		return fmt.Errorf("the signal's name %q is %w", s.Name, errNotUTF8)
 	case s.Read == nil:
 		return fmt.Errorf("the signal %q has no Read function", s.Name)
 	case math.IsNaN(s.Soft) || math.IsNaN(s.Hard) || math.IsInf(s.Soft, 0) || math.IsInf(s.Hard, 0):

@@ -24,8 +24,13 @@ type Option func(*handler)
 // path, and for GET, HEAD and, with [Controls], POST.
 //
 // A request costs some microseconds, during a drain more with each open
-// connection. It is safe for concurrent use. ctl must not be nil.
+// connection. It is safe for concurrent use. With a nil Controller it answers 503.
 func Handler(ctl *core.Controller, opts ...Option) http.Handler {
+	if ctl == nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "this program has no Controller", http.StatusServiceUnavailable)
+		})
+	}
 	h := &handler{ctl: ctl}
 	for _, opt := range opts {
 		if opt != nil {

@@ -293,6 +293,17 @@ func TestResumeIsRefusedWhereItIsTooLate(t *testing.T) {
 	}
 }
 
+func TestWithoutAControllerThereIsNoPage(t *testing.T) {
+	for _, opts := range [][]statuspage.Option{nil, {nil}, {statuspage.Controls(token)}} {
+		address := serve(t, nil, opts...)
+		for _, method := range []string{"GET", "POST"} {
+			if response, text := ask(t, method, address, ""); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "no Controller") {
+				t.Errorf("%s: %d %q", method, response.StatusCode, text)
+			}
+		}
+	}
+}
+
 func TestARuleThatCannotWorkIsSeen(t *testing.T) {
 	ctl := servertest.NewController(t)
 	address := serve(t, ctl)

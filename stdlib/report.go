@@ -144,7 +144,7 @@ func (r *Report) addCut(cut *record) {
 	r.Forced++
 	if len(r.Cut) < mostCut {
 		route, ran := cut.UnderWay()
-		r.Cut = append(r.Cut, Cut{route, cut.Conn().RemoteAddr().String(), cut.Age(), ran})
+		r.Cut = append(r.Cut, Cut{route, cut.Remote(), cut.Age(), ran})
 	}
 }
 

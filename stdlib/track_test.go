@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -237,6 +238,34 @@ type wrappingListener struct{ net.Listener }
 func (l wrappingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	return &wrappedConn{c}, err
+}
+
+// strangersListener returns connections that do not know who their client is, as
+// net/http allows.
+type strangersListener struct{ net.Listener }
+
+type stranger struct{ net.Conn }
+
+func (stranger) RemoteAddr() net.Addr { return nil }
+
+func (l strangersListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &stranger{c}, err
+}
+
+func TestWhatIsCutMayHaveAClientThatNobodyKnows(t *testing.T) {
+	ctl := servertest.NewController(t)
+	begun, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-release })
+	s := servertest.NewOn(t, strangersListener{servertest.Listen(t)}, ctl, servertest.NewHTTP(handler)).Start(stdlib.DrainTimeout(200 * time.Millisecond))
+	clienttest.Dial(t, s.Address).Send(clienttest.Request("GET", "/hang"))
+	clienttest.Receive(t, "the request", begun)
+	s.Drain()
+	report, err := s.Wait()
+	if !errors.Is(err, stdlib.ErrDrainTimeout) || len(report.Cut) != 1 || report.Cut[0].Client != "" || report.Cut[0].Route != "GET /hang" {
+		t.Errorf("%v, %+v", err, report)
+	}
 }
 
 func TestConnectionsOfAnotherTypeAreTracked(t *testing.T) {

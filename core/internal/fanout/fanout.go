@@ -25,6 +25,9 @@ type Fanout[T any] struct {
 	// Panicked is told of a panic of a listener, which loses that value and
 	// stays.
 	Panicked func(value any)
+	// Complete, where it is given, returns what the listeners are told in a
+	// value's place. It is called once for each, where nobody waits for it.
+	Complete func(T) T
 
 	listeners atomic.Pointer[[]*listener[T]] // nil while there is none
 	dropped   atomic.Uint64
@@ -140,20 +143,36 @@ func (f *Fanout[T]) hand(one item[T]) {
 		return
 	}
 	// Asked for each value anew, so that who has stopped is told no more.
-	if all := f.listeners.Load(); all != nil {
-		for _, l := range *all {
-			f.call(l, one.value)
-		}
+	all := f.listeners.Load()
+	if all == nil {
+		return
+	}
+	if f.Complete != nil {
+		one.value = f.Complete(one.value)
+	}
+	f.tell(*all, one.value)
+}
+
+func (f *Fanout[T]) tell(all []*listener[T], value T) {
+	for i, l := range all {
+		f.call(l, value, all[i+1:])
 	}
 }
 
-func (f *Fanout[T]) call(l *listener[T], value T) {
+// call tells one listener. Where that calls runtime.Goexit, and so ends the
+// goroutine, the others are told before it ends.
+func (f *Fanout[T]) call(l *listener[T], value T, others []*listener[T]) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		switch v := recover(); {
+		case v != nil:
 			f.Panicked(v)
+		case !returned:
+			f.tell(others, value)
 		}
 	}()
 	l.hear(value)
+	returned = true
 }
 
 // Flush waits until what was added before has been handed on, patience at most,

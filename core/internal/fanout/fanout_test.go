@@ -170,13 +170,16 @@ func TestAPanicIsToldAndTheListenerStays(t *testing.T) {
 func TestAListenerThatEndsTheGoroutineEndsNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f Fanout[int]
-		var c collector
+		var c, before, behind collector
+		f.Listen(before.hear)
 		f.Listen(func(n int) {
 			if n == 1 {
 				runtime.Goexit()
 			}
 			c.hear(n)
 		})
+		f.Listen(func(int) { runtime.Goexit() })
+		f.Listen(behind.hear)
 		for n := range 4 {
 			f.Add(n, false)
 		}
@@ -184,7 +187,22 @@ func TestAListenerThatEndsTheGoroutineEndsNothingElse(t *testing.T) {
 			t.Error("not flushed")
 		}
 		c.expect(t, 0, 2, 3)
+		before.expect(t, 0, 1, 2, 3)
+		behind.expect(t, 0, 1, 2, 3)
 	})
+}
+
+func TestAValueIsCompletedOnceForAllListeners(t *testing.T) {
+	n := 0
+	f := Fanout[int]{Complete: func(v int) int { n++; return v + 10*n }}
+	var first, second collector
+	f.Listen(first.hear)
+	f.Listen(second.hear)
+	f.Add(1, false)
+	f.Add(2, false)
+	f.Flush(patience)
+	first.expect(t, 11, 22)
+	second.expect(t, 11, 22)
 }
 
 func TestAListenerMayStopItself(t *testing.T) {

@@ -65,6 +65,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // Request is what patterns ask about a request besides its route. It is a copy,
@@ -141,6 +142,7 @@ var (
 	errDuplicate  = errors.New("is given twice, or means the same as an earlier one; give each once")
 	errUnbalanced = errors.New("has a brace without its other half")
 	errMethodCase = errors.New("can match no request but one with that very method (RFC 9110 §9.1); write it in upper case, such as POST")
+	errNotUTF8    = errors.New("is not valid UTF-8, as the value of a metric's label has to be; write other bytes percent-encoded, such as %E9")
 	errUnclean    = errors.New("can match no request, because paths are compared after cleaning; leave out empty, . and .. segments")
 )
 
@@ -148,6 +150,8 @@ func (s *Set) add(pattern string) error {
 	c := &counted{pattern: pattern}
 	parseErr := parseServeMux(pattern)
 	switch {
+	case !utf8.ValidString(pattern):
+		return errNotUTF8
 	case parseErr == nil:
 		if err := s.tree.add(c); err != nil {
 			return err
