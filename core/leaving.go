@@ -22,8 +22,10 @@ import (
 // It returns nil, which blocks for ever in a select, where there is no
 // Controller in ctx. The first call of an exchange makes the channel, and the
 // exchange no longer counts as in flight after it, since it may last as long as
-// its connection. A later stream of the same connection has a channel of its
-// own. It is safe for concurrent use.
+// its connection. On HTTP/1 a context that is never done, as
+// context.WithoutCancel makes it, takes none out: it may be of an earlier
+// request. A later stream of the same connection has a channel of its own. It is
+// safe for concurrent use.
 //
 // The channel of a hijacked connection stays open after its handler, and until
 // a drain where nobody knows when that connection ends: on a server that is not
@@ -75,7 +77,7 @@ func (c *Connection) leavingChannel(ctx context.Context, begin bool) *leaving.Ch
 	if c.bits.Load()&(bitHijacked|bitLost) == 0 && (e == nil || ctx.Err() != nil) {
 		return c.lastChannel()
 	}
-	if e != nil && begin {
+	if e != nil && begin && e.owns(ctx) {
 		e.notInFlight()
 	}
 	s := c.sharedRecord()

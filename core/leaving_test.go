@@ -258,3 +258,30 @@ func TestAStreamingExchangeIsNotInFlight(t *testing.T) {
 	}
 	conn.SetState(http.StateClosed)
 }
+
+func TestBackgroundWorkThatAsksForLeavingTakesNoLaterExchangeOutOfFlight(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	request := func() *http.Request {
+		r := requestOn(conn, "/")
+		ctx, cancel := context.WithCancel(r.Context()) // as net/http makes it
+		t.Cleanup(cancel)
+		return r.WithContext(ctx)
+	}
+	var background context.Context
+	exchange(c, request(), func(_ http.ResponseWriter, r *http.Request) {
+		background = context.WithoutCancel(r.Context())
+	})
+	exchange(c, request(), func(_ http.ResponseWriter, r *http.Request) {
+		Leaving(background)
+		if n := c.Stats().InFlight; n != 1 {
+			t.Errorf("%d in flight after background work of the request before, not 1", n)
+		}
+		limited, cancel := context.WithTimeout(r.Context(), time.Hour)
+		defer cancel()
+		Leaving(limited)
+		if n := c.Stats().InFlight; n != 0 {
+			t.Errorf("a stream with a limit of its own counts as %d in flight", n)
+		}
+	})
+}

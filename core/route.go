@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
@@ -140,9 +141,16 @@ func (e *Exchange) belongs() bool {
 	if e.rare.joined {
 		return true
 	}
-	done := e.context.Done()
-	return done == owner.context.Done() || done != nil && e.context.Err() == nil ||
-		done == nil && owner.kind != ownKind // a context that knows its exchange
+	return owner.owns(e.context) ||
+		owner.kind != ownKind && e.context.Done() == nil // a context that knows its exchange
+}
+
+// owns reports whether ctx is certain to be of the exchange while that is under
+// way: whether it is the request's context, or one with an end of its own that
+// has not come.
+func (e *Exchange) owns(ctx context.Context) bool {
+	done := ctx.Done()
+	return done == e.context.Done() || done != nil && ctx.Err() == nil
 }
 
 // joins makes an exchange that had begun on its own a part: its request's
