@@ -50,7 +50,7 @@ func (e *Exchange) conclude(before uint32, h http.Header, status int) (o header.
 	}
 	reason := e.decide(c, h, status)
 	if reason == 0 {
-		if before&stateAdvertises != 0 {
+		if before&stateAdvertises != 0 && e.conn.bits.Load()&bitLeft == 0 {
 			return header.Advertise(e.header(h), *e.conn.sharedRecord().keepAlive.Load())
 		}
 		return o

@@ -26,9 +26,9 @@ func NewEntry(ctl *Controller, next http.Handler) *Entry {
 // Advertise makes responses that keep an HTTP/1 connection carry this
 // Keep-Alive field, such as "timeout=5"; "" is none. A response that carries
 // one of the handler's keeps that. It is left out where net/http may still
-// close the connection by its own word: on HTTP/1.0, and where the request has
-// a body that is longer than 256 KB, of unknown length or waits for a 100
-// Continue.
+// close the connection by its own word: on HTTP/1.0, where the request has a
+// body that is longer than 256 KB, of unknown length or waits for a 100 Continue,
+// where the handler has set a Transfer-Encoding, and once the server is shut down.
 func (n *Entry) Advertise(keepAlive string) {
 	if keepAlive == "" {
 		n.keepAlive.Store(nil)

@@ -17,9 +17,11 @@ import (
 //
 // It is left out where net/http may close the connection by its own word: behind
 // a request whose body is longer than 256 KB, of unknown length, or not yet sent
-// because the client waits for a 100 Continue, and on HTTP/1.0. Every Serve of
-// one server has to be given the same margin, and it is an error otherwise. HTTP/2
-// has no such field.
+// because the client waits for a 100 Continue, where the handler has set a
+// Transfer-Encoding, once the server is shut down, and on HTTP/1.0. That a program
+// has called srv.SetKeepAlivesEnabled is not seen. Every Serve of one server has
+// to be given the same margin, and it is an error otherwise. HTTP/2 has no such
+// field.
 func AdvertiseKeepAlive(margin time.Duration) ServeOption {
 	return func(c *serveConfig) error {
 		if margin <= 0 {

@@ -37,6 +37,43 @@ func TestKeepAliveIsAdvertisedOnlyWhereTheConnectionStays(t *testing.T) {
 	}
 }
 
+func TestNoKeepAliveStandsBesideACloseOfNetHTTPsOwn(t *testing.T) {
+	started := make(chan struct{})
+	ctl := servertest.NewController(t)
+	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/stream" {
+			leaving := core.Leaving(r.Context())
+			close(started)
+			<-leaving
+			return
+		}
+		w.Header().Set("Transfer-Encoding", "identity")
+	}))
+	srv.IdleTimeout = 60 * time.Second
+	s := servertest.New(t, ctl, srv).Start(stdlib.AdvertiseKeepAlive(time.Second))
+	expectNone := func(c *clienttest.Conn, response clienttest.Response) {
+		t.Helper()
+		if got := response.Header["Keep-Alive"]; got != nil {
+			t.Errorf("a close of net/http's carries Keep-Alive: %q", got)
+		}
+		c.ExpectClosed(response)
+	}
+
+	c := clienttest.Dial(t, s.Address)
+	expectNone(c, c.Get("/identity"))
+
+	c = clienttest.Dial(t, s.Address)
+	c.Send(clienttest.Request("GET", "/stream"))
+	clienttest.Receive(t, "the stream", started)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Shutdown(context.Background()) }()
+	expectNone(c, c.Receive())
+	c.Close()
+	if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
 func TestAKeepAliveThatCannotBeAdvertisedIsAnError(t *testing.T) {
 	for _, c := range []struct {
 		idle, read, margin time.Duration

@@ -44,9 +44,10 @@ func DeleteConnection(h http.Header) (o Override) {
 	return o
 }
 
-// Advertise adds a Keep-Alive field of ours.
+// Advertise adds a Keep-Alive field of ours, unless the handler has one, or a
+// Transfer-Encoding: after "identity" net/http closes the connection.
 func Advertise(h http.Header, keepAlive []string) (o Override) {
-	if h["Keep-Alive"] != nil {
+	if h["Keep-Alive"] != nil || h["Transfer-Encoding"] != nil {
 		return o
 	}
 	o = Override{header: h, added: "Keep-Alive"}
