@@ -28,15 +28,29 @@ func TestAConnectionThatNeverSpeaksIsClosedAfterTheGrace(t *testing.T) {
 }
 
 func TestAConnectionOfTheLameDuckThatNeverSpeaksIsClosedAfterTheGrace(t *testing.T) {
-	const lameDuck, grace = time.Second, 50 * time.Millisecond // time enough to connect
-	s := newServer(t, servertest.Hello).start(servertest.OverTLS,
-		stdlib.LameDuck(lameDuck), stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
-	s.BeginDrain()
-	client := clienttest.Dial(t, s.Address)
-	if took := s.expectEnd(stdlib.Report{ClosedIdle: 1}, nil); took < lameDuck+grace {
-		t.Errorf("the drain was over after %v", took)
-	}
-	client.ExpectEnd()
+	const grace = 50 * time.Millisecond
+	withinTheTimeout(t, func(t *testing.T, lameDuck time.Duration) (inTime bool) {
+		s := newServer(t, servertest.Hello).start(servertest.OverTLS,
+			stdlib.LameDuck(lameDuck), stdlib.IdleGrace(grace), stdlib.DrainTimeout(far))
+		began := time.Now()
+		s.BeginDrain()
+		client, err := visit(s.Address, servertest.Cleartext)
+		if err == nil {
+			t.Cleanup(client.leave)
+		}
+		isOver := func() bool { return time.Since(began) >= lameDuck }
+		s.ExpectStats("it is open", func(s core.Stats) bool { return s.Open == 1 || isOver() })
+		if isOver() {
+			return false
+		}
+		if took := s.expectEnd(stdlib.Report{ClosedIdle: 1}, nil); took < lameDuck+grace {
+			t.Errorf("the drain was over after %v", took)
+		}
+		if err := client.end(); err != nil {
+			t.Errorf("the connection did not end: %v", err)
+		}
+		return true
+	})
 }
 
 func TestAConnectionThatNeverSpeaksIsClosedAtTheTimeoutWhereThereIsNoGrace(t *testing.T) {

@@ -46,24 +46,27 @@ func readsBody() (handler http.HandlerFunc, reading chan struct{}, ended chan er
 }
 
 func TestAClientThatStallsInItsBodyIsCutAtTheTimeout(t *testing.T) {
-	const timeout = 200 * time.Millisecond
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
-		handler, reading, ended := readsBody()
-		s := newServer(t, handler).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
-		stalled, other := over.Dial(t, s.Address), over.Dial(t, s.Address)
-		other.ExpectKept(expectHello(t, other.Get("/")))
-		stalled.Send(clienttest.Request("POST", "/", bodies[0].header) + bodies[0].begin)
-		clienttest.Receive(t, "the body's beginning", reading)
-		s.BeginDrain()
-		other.ExpectClosed(expectHello(t, other.Get("/")))
-		other.Close()
-		if took := s.expectEnd(stdlib.Report{Announced: 1, Served: 1, Forced: 1}, stdlib.ErrDrainTimeout); took < timeout {
-			t.Errorf("the drain was over after %v", took)
-		}
-		if err := clienttest.Receive(t, "the body's end", ended); err == nil {
-			t.Error("the handler took the half of the body for the whole")
-		}
-		stalled.ExpectGone()
+		withinTheTimeout(t, func(t *testing.T, timeout time.Duration) (inTime bool) {
+			handler, reading, ended := readsBody()
+			s := newServer(t, handler).start(over, stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
+			stalled, other := over.Dial(t, s.Address), s.visitor(over)
+			stalled.Send(clienttest.Request("POST", "/", bodies[0].header) + bodies[0].begin)
+			clienttest.Receive(t, "the body's beginning", reading)
+			began := time.Now()
+			s.BeginDrain()
+			if !s.isToldInTime(other, began, timeout) {
+				return false
+			}
+			if took := s.expectEnd(stdlib.Report{Announced: 1, Served: 1, Forced: 1}, stdlib.ErrDrainTimeout); took < timeout {
+				t.Errorf("the drain was over after %v", took)
+			}
+			if err := clienttest.Receive(t, "the body's end", ended); err == nil {
+				t.Error("the handler took the half of the body for the whole")
+			}
+			stalled.ExpectGone()
+			return true
+		})
 	})
 }
 
