@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/politeclose/politeclose/internal/clienttest"
 )
 
 // way is one way to stop a server on SIGTERM.
@@ -39,12 +41,21 @@ func (w way) restarts() int {
 // Shutdown.
 func compare(t *testing.T, run func(*testing.T, way) result) (plain result) {
 	t.Helper()
-	if polite := measure(t, politeclose, run); polite.lost > 0 || polite.repeated > 0 {
+	if polite := undisturbed(t, func() result { return measure(t, politeclose, run) }); polite.spoiled() {
 		own := measure(t, noRestart, run)
 		t.Errorf("%d requests were lost, and %d executed again; with no restart at all %d and %d", polite.lost, polite.repeated, own.lost, own.repeated)
 	}
 	return measure(t, shutdown, run)
 }
+
+// undisturbed is clienttest.Undisturbed for what may lose nothing.
+func undisturbed(t *testing.T, measure func() result) result {
+	t.Helper()
+	return clienttest.Undisturbed(t, clienttest.Watched(measure), result.spoiled)
+}
+
+// spoiled reports whether a request was lost, or executed again.
+func (r result) spoiled() bool { return r.lost > 0 || r.repeated > 0 }
 
 // expectLoss fails the test unless plain Shutdown has lost something, which on a
 // machine with much else to do may take some more runs.

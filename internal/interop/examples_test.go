@@ -19,24 +19,26 @@ func TestRoutersRestartBehindNginx(t *testing.T) {
 	for _, name := range []string{"chi", "gin", "echo"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBook()
-			program := append([]string{build(t, exampleServer), "-router", name}, serviceFlags(t)...)
-			one := newReplica(t, b, true, program...)
-			two := newReplica(t, b, true, program...)
-			one.start()
-			two.start()
-			front := servertest.FreeAddress(t)
-			startNginx(t, front, one.address, two.address)
-			stop := startGo(t, traffic{url: "http://" + front + "/", workers: 16, think: 2 * time.Millisecond, answer: answer}, b)
-			for _, r := range []*replica{one, two} {
+			r := undisturbed(t, func() result {
+				b := newBook()
+				program := append([]string{build(t, exampleServer), "-router", name}, serviceFlags(t)...)
+				one := newReplica(t, b, true, program...)
+				two := newReplica(t, b, true, program...)
+				one.start()
+				two.start()
+				front := servertest.FreeAddress(t)
+				startNginx(t, front, one.address, two.address)
+				stop := startGo(t, traffic{url: "http://" + front + "/", workers: 16, think: 2 * time.Millisecond, answer: answer}, b)
+				for _, r := range []*replica{one, two} {
+					letTrafficRun(t, b)
+					r.restart()
+				}
 				letTrafficRun(t, b)
-				r.restart()
-			}
-			letTrafficRun(t, b)
-			stop()
-			one.stop()
-			two.stop()
-			r := b.result(t)
+				stop()
+				one.stop()
+				two.stop()
+				return b.result(t)
+			})
 			t.Logf("%s, 1 restart: %v", t.Name(), r)
 			if r.lost > 0 {
 				t.Errorf("%d requests were lost", r.lost)

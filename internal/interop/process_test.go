@@ -35,7 +35,8 @@ func startProcess(t *testing.T, command *exec.Cmd, understands func(line string)
 	if understands != nil {
 		p.Stdout = &lines{understands: understands, rest: &p.said}
 	}
-	p.WaitDelay = time.Second
+	// For what was said last. Children of the process that stay keep its output open.
+	p.WaitDelay = 10 * time.Second
 	p.SysProcAttr = processAttributes()
 	var err error
 	if p.input, err = p.StdinPipe(); err != nil {
@@ -57,7 +58,7 @@ func (p *process) end() {
 	p.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		p.t.Errorf("%v did not end on SIGTERM", p.Args)
 		kill(p.Process)
 		<-p.ended

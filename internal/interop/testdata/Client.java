@@ -117,7 +117,8 @@ public class Client {
         return name -> {
             HttpRequest request = HttpRequest.newBuilder(URI.create(url))
                     .header("X-Request-Id", name)
-                    .timeout(Duration.ofSeconds(2))
+                    // Over HTTP/2 it waits for ever for what a GOAWAY has cut.
+                    .timeout(Duration.ofSeconds(http2 ? 2 : 30))
                     .POST(HttpRequest.BodyPublishers.ofByteArray(BODY))
                     .build();
             HttpResponse<String> response = client.send(request, HttpResponse.BodyHandlers.ofString());
