@@ -101,7 +101,7 @@ func (f Framework) compare(t *testing.T, cells []cell, x comparison) {
 
 // settle waits for a counter to become want, and returns what it is at last.
 func settle(read func() int64, want int64) int64 {
-	for deadline := time.Now().Add(clienttest.Patience / 8); read() != want && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(clienttest.Patience); read() != want && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	return read()

@@ -203,10 +203,31 @@ func (f Framework) testReason(t *testing.T, c reasonCase, p protocol) {
 	}
 
 	if c.keeps.path != "" {
+		testKeeps(t, c, p, server)
+	}
+}
+
+// testKeeps sends the request that a rule spares twice over one connection.
+//
+// Once a second the HTTP/2 connections that are too old and silent are told, and
+// have no route then to be exempt. Where that comes between the two requests they
+// are sent again; a rule that did not spare them would announce each time.
+func testKeeps(t *testing.T, c reasonCase, p protocol, server *server) {
+	tries := 1
+	if p.http2 && c.reason == core.ReasonAge {
+		tries = 20
+	}
+	for try := 1; ; try++ {
 		client := p.dial(server)
 		defer client.close()
-		mustKeep(t, client, client.do(c.keeps))
-		mustKeep(t, client, client.do(c.keeps))
+		answers := []answer{client.do(c.keeps), client.do(c.keeps)}
+		if client.announced() && try < tries {
+			continue
+		}
+		for _, a := range answers {
+			mustKeep(t, client, a)
+		}
+		return
 	}
 }
 
