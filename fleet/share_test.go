@@ -383,36 +383,48 @@ func TestTheConnectionOfAQuestionIsLeftOutWhereItIsCountedAndNowhereElse(t *test
 	}
 }
 
-func TestThePeersFunctionMayFailPanicAndStay(t *testing.T) {
+func TestThePeersFunctionMayFailAndPanic(t *testing.T) {
 	var f town
-	var peers atomic.Pointer[func(context.Context) ([]string, error)]
-	share, err := fleet.NewShare(func(ctx context.Context) ([]string, error) { return (*peers.Load())(ctx) },
-		quiet(), fleet.Interval(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
 	a := f.newReplica(t, 10)
-	b := &replica{t: t, share: share}
-	share.Handler(a.ctl)
+	for why, peers := range map[string]func(context.Context) ([]string, error){
+		"no such host": func(context.Context) ([]string, error) { return nil, errors.New("no such host") },
+		"panicked: no": func(context.Context) ([]string, error) { panic("no") },
+	} {
+		newShareOf(t, a.ctl, peers).expectUnknown(why)
+	}
+}
 
-	use := func(f func(context.Context) ([]string, error)) { peers.Store(&f) }
-	use(func(context.Context) ([]string, error) { return nil, errors.New("no such host") })
-	b.expectUnknown("no such host")
-	use(func(context.Context) ([]string, error) { panic("no") })
-	b.expectUnknown("panicked: no")
+func TestAPeersFunctionThatStaysIsNotCalledAgainUntilItReturns(t *testing.T) {
+	var f town
+	a := f.newReplica(t, 10)
 	free := make(chan struct{})
 	var calls atomic.Int64
-	use(func(ctx context.Context) ([]string, error) { calls.Add(1); <-free; return f.peers(ctx) })
+	b := newShareOf(t, a.ctl, func(ctx context.Context) ([]string, error) {
+		calls.Add(1)
+		<-free
+		return f.peers(ctx)
+	}, fleet.Interval(100*time.Millisecond))
 	b.expectUnknown("has not returned")
 	b.expectUnknown("has not returned since an earlier poll")
-	if n := calls.Load(); n != 1 {
+	if n := calls.Load(); n > 1 {
 		t.Errorf("it was called %d times at once", n)
 	}
 	close(free)
 	clienttest.ExpectNoGoroutine(t, "fleet.(*lister)")
 	f.newReplica(t, 20)
 	// A loaded machine may need several tries within 100 ms.
-	clienttest.Eventually(t, "the share is known", func() bool { return share.Poll(t.Context()) == nil })
+	clienttest.Eventually(t, "the share is known", func() bool { return b.share.Poll(t.Context()) == nil })
+}
+
+// newShareOf is another Share of a replica, with a peers function of its own.
+func newShareOf(t *testing.T, ctl *core.Controller, peers func(context.Context) ([]string, error), opts ...fleet.Option) *replica {
+	t.Helper()
+	share, err := fleet.NewShare(peers, append([]fleet.Option{quiet()}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	share.Handler(ctl)
+	return &replica{t: t, share: share}
 }
 
 func TestWithoutAHandlerOrWithTwoNoPollSucceeds(t *testing.T) {
