@@ -27,6 +27,8 @@ type config struct {
 	logger   *slog.Logger
 	now      func() time.Duration
 	random   *rand.Rand
+
+	simulated bool // now is no clock that the machine keeps to
 }
 
 const (
@@ -188,13 +190,14 @@ func Logger(l *slog.Logger) Option {
 
 // Simulated makes time and chance the caller's, so that a simulation that calls
 // [Share.Poll] gives the same result each time: now returns the time since any
-// fixed moment and must not go back, and everything random comes from seed.
+// fixed moment and must not go back, everything random comes from seed, and
+// peers have as long to answer as they take.
 func Simulated(now func() time.Duration, seed uint64) Option {
 	return func(c *config) error {
 		if now == nil {
 			return errors.New("Simulated: the clock function is nil")
 		}
-		c.now = now
+		c.now, c.simulated = now, true
 		c.random = rand.New(rand.NewPCG(seed, seed))
 		return nil
 	}

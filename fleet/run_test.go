@@ -171,6 +171,31 @@ func TestASimulationIsRepeatable(t *testing.T) {
 	}
 }
 
+func TestInASimulationPeersHaveAsLongAsTheyTake(t *testing.T) {
+	for name, simulated := range map[string]bool{"by the clock": false, "simulated": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var m inMemory
+				client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					select {
+					case <-time.After(3 * time.Second):
+						return m.RoundTrip(r)
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+				})}
+				opts := []fleet.Option{fleet.Client(client)}
+				if simulated {
+					opts = append(opts, fleet.Simulated(func() time.Duration { return 0 }, 1))
+				}
+				if err := m.share(t, 9, opts...).Poll(t.Context()); (err == nil) != simulated {
+					t.Errorf("peers that take 3 s: %v", err)
+				}
+			})
+		})
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
