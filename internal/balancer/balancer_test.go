@@ -11,6 +11,7 @@ import (
 
 	"github.com/politeclose/politeclose/internal/balancer"
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/freeport"
 )
 
 func TestPolicies(t *testing.T) {
@@ -104,10 +105,12 @@ func TestAConnectionStaysWithItsBackendUntilBothSidesHaveClosed(t *testing.T) {
 }
 
 func TestABackendThatIsNotThereClosesTheConnection(t *testing.T) {
-	gone := listen(t)
-	gone.Close()
+	gone, err := freeport.Address("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := listen(t)
-	b := balancer.Start(l, balancer.RoundRobin(), gone.Addr().String())
+	b := balancer.Start(l, balancer.RoundRobin(), gone)
 	defer b.Close()
 	if got, err := io.ReadAll(connect(t, l.Addr().String())); len(got) > 0 || err != nil {
 		t.Errorf("%q, %v", got, err)

@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -18,35 +19,29 @@ import (
 // as lost.
 const patience = 15 * time.Second
 
-// requestBody makes the request one that a client must not repeat by itself.
+// requestBody makes the request one that is not sent again where it was lost.
 var requestBody = bytes.Repeat([]byte("overload"), 30)
 
 // client sends one request after the other over its one keep-alive connection.
+// http.Transport would make another one now and then: it gives up a connection
+// whose answer it has for 50 ms before it knows that the request has been written.
 type client struct {
-	transport *http.Transport
-	url       string
-	think     time.Duration
-	book      *book
+	address string
+	tls     bool
+	think   time.Duration
+	book    *book
+
+	conn net.Conn // nil where there is none
+	in   *bufio.Reader
 }
 
 // startClients returns the function that ends them: each gets the answer it
 // waits for.
 func startClients(cfg Config, address string, book *book) (stop func()) {
-	url := "http://" + address
-	if cfg.TLS {
-		url = "https://" + address
-	}
 	stopping := make(chan struct{})
 	var clients sync.WaitGroup
 	for range cfg.Clients {
-		c := &client{url: url, think: cfg.Think, book: book}
-		c.transport = &http.Transport{
-			DialContext:        c.dial,
-			DisableCompression: true,
-		}
-		if cfg.TLS {
-			c.transport.DialTLSContext = c.dialTLS
-		}
+		c := &client{address: address, tls: cfg.TLS, think: cfg.Think, book: book}
 		clients.Go(func() { c.run(stopping) })
 	}
 	return func() {
@@ -55,24 +50,37 @@ func startClients(cfg Config, address string, book *book) (stop func()) {
 	}
 }
 
-func (c *client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// connect makes a connection where there is none.
+func (c *client) connect(ctx context.Context) (err error) {
+	if c.conn != nil {
+		return nil
+	}
 	start := time.Now()
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if c.tls {
+		// What the certificate says is not what is measured.
+		dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}}
+		c.conn, err = dialer.DialContext(ctx, "tcp", c.address)
+	} else {
+		c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", c.address)
+	}
 	c.book.dialed(time.Since(start))
-	return conn, err
+	if err != nil {
+		c.conn = nil
+		return err
+	}
+	c.in = bufio.NewReader(c.conn)
+	return nil
 }
 
-func (c *client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	start := time.Now()
-	// What the certificate says is not what is measured.
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}}
-	conn, err := dialer.DialContext(ctx, network, address)
-	c.book.dialed(time.Since(start))
-	return conn, err
+func (c *client) disconnect() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
 }
 
 func (c *client) run(stopping <-chan struct{}) {
-	defer c.transport.CloseIdleConnections()
+	defer c.disconnect()
 	// A random first pause: clients that start together would think together.
 	timer := time.NewTimer(time.Duration(rand.Float64() * float64(c.think)))
 	defer timer.Stop()
@@ -96,25 +104,39 @@ func (c *client) run(stopping <-chan struct{}) {
 func (c *client) exchange() (replica int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	// The reader is hidden, or http.NewRequest would set GetBody and with it
-	// allow the transport to send the request a second time.
-	body := struct{ io.Reader }{bytes.NewReader(requestBody)}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, body)
-	if err != nil {
+	if err := c.connect(ctx); err != nil {
 		return 0, err
 	}
-	request.ContentLength = int64(len(requestBody))
-	response, err := c.transport.RoundTrip(request)
+	replica, ended, err := c.ask(ctx)
+	if ended || err != nil {
+		c.disconnect()
+	}
+	return replica, err
+}
+
+// ask sends a request, and reports also whether the answer ends the connection.
+func (c *client) ask(ctx context.Context) (replica int, ended bool, err error) {
+	deadline, _ := ctx.Deadline()
+	c.conn.SetDeadline(deadline)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.address, bytes.NewReader(requestBody))
 	if err != nil {
-		return 0, err
+		return 0, false, err
+	}
+	if err := request.Write(c.conn); err != nil {
+		return 0, false, err
+	}
+	response, err := http.ReadResponse(c.in, request)
+	if err != nil {
+		return 0, false, err
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, fmt.Errorf("truncated answer: %w", err)
+		return 0, false, fmt.Errorf("truncated answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK || string(answer) != response.Header.Get(replicaHeader) {
-		return 0, fmt.Errorf("status %d with %d bytes", response.StatusCode, len(answer))
+		return 0, false, fmt.Errorf("status %d with %d bytes", response.StatusCode, len(answer))
 	}
-	return strconv.Atoi(string(answer))
+	replica, err = strconv.Atoi(string(answer))
+	return replica, response.Close, err
 }

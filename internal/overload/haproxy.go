@@ -50,8 +50,10 @@ func haproxyConfig(cfg Config, backends []string) string {
 	if cfg.Balancing == LeastConnections {
 		algorithm = "leastconn"
 	}
+	// Two threads may choose the same server as that with the fewest connections.
 	config := fmt.Sprintf(`global
     maxconn %d
+    nbthread 1
 defaults
     mode tcp
     timeout connect 5s

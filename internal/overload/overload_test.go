@@ -3,7 +3,6 @@ package overload
 import (
 	"context"
 	"errors"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -45,18 +44,24 @@ func check(t *testing.T, cfg Config, r Result) {
 	if r.Lost > 0 {
 		t.Errorf("%d requests lost, the first to: %s", r.Lost, r.LostTo)
 	}
-	if r.Requests == 0 || r.LastThird.P50 <= 0 || r.LastThird.P99 < r.LastThird.P50 {
+	if r.Requests == 0 || r.LastThird.P99 < r.LastThird.P50 {
 		t.Errorf("%d requests, %+v", r.Requests, r.LastThird)
 	}
 	if got, want := len(r.Seconds), int(cfg.Duration/time.Second); got != want {
 		t.Fatalf("%d seconds, want %d", got, want)
 	}
-	var requests, dials int
-	for _, s := range r.Seconds {
+	var requests, dials, last int
+	for i, s := range r.Seconds {
 		dials += s.Dials
 		for _, replica := range s.Replicas {
 			requests += replica.Requests
+			if i >= len(r.Seconds)*2/3 {
+				last += replica.Requests
+			}
 		}
+	}
+	if last > 0 && r.LastThird.P50 <= 0 {
+		t.Errorf("%d requests in the last third, %+v", last, r.LastThird)
 	}
 	if requests > r.Requests || dials > r.Dials || dials < cfg.Clients {
 		t.Errorf("the seconds have %d requests and %d dials, all in all %d and %d", requests, dials, r.Requests, r.Dials)
@@ -125,9 +130,9 @@ func TestBehindHAProxy(t *testing.T) {
 }
 
 func TestABalancerThatEndsByItselfIsAnError(t *testing.T) {
-	program, err := os.Executable() // it does not know HAProxy's flags
+	program, err := exec.LookPath("false")
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("there is no program false")
 	}
 	cfg := config(None())
 	cfg.HAProxy, cfg.Duration = program, time.Second
