@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
@@ -28,8 +30,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// tiny is enough to see that a number moves.
-var tiny = sizes{1, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
+// tiny is enough to see that a number moves. Of a single round of a millisecond a
+// busy machine may leave one exchange, and what else it did meanwhile.
+var tiny = sizes{5, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
 
 func TestTheReportHasARowForEverythingThatIsCompared(t *testing.T) {
 	var stdout, stderr bytes.Buffer
@@ -119,19 +122,19 @@ func endsConnections(t *testing.T, a arrangement, p protocol) bool {
 			t.Error(err)
 		}
 	}()
-	dials := 0
+	var dials atomic.Int64
 	transport := p.newTransport()
 	defer transport.CloseIdleConnections()
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dials++
+		dials.Add(1)
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	for deadline := time.Now().Add(10 * time.Second); dials < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(clienttest.Patience); dials.Load() < 2 && time.Now().Before(deadline); {
 		if err := server.get(transport, answer); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dials > 1
+	return dials.Load() > 1
 }
 
 // slow takes a time that is known.
@@ -279,17 +282,26 @@ func TestKnativesDrainerEndsWhenItIsQuietOrKilled(t *testing.T) {
 		traffic        restart.Config
 		patience       time.Duration
 		atLeast, below time.Duration
+		tries          int
 	}{
-		"quiet":       {restart.Config{Clients: 1, Think: 2 * time.Second, Settle: time.Millisecond}, time.Minute, notice, time.Minute},
-		"never quiet": {restart.Config{Clients: 4, Think: time.Millisecond}, 2 * notice, 2 * notice, time.Minute},
+		"quiet": {restart.Config{Clients: 1, Think: 2 * time.Second, Settle: time.Millisecond}, time.Minute, notice, time.Minute, 1},
+		// A machine that stands still for the quiet period is quiet.
+		"never quiet": {restart.Config{Clients: 4, Think: time.Millisecond}, 2 * notice, 2 * notice, time.Minute, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			results, err := restarts(t.Context(), test.traffic, []restart.Method{knativeDrainer(test.patience)}, tiny)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if took := results[0].DrainMedian(); took < test.atLeast || took >= test.below {
-				t.Errorf("the drain took %v, want from %v to %v", took, test.atLeast, test.below)
+			for try := 1; ; try++ {
+				results, err := restarts(t.Context(), test.traffic, []restart.Method{knativeDrainer(test.patience)}, tiny)
+				if err != nil {
+					t.Fatal(err)
+				}
+				took := results[0].DrainMedian()
+				if took < test.atLeast && try < test.tries {
+					continue
+				}
+				if took < test.atLeast || took >= test.below {
+					t.Errorf("the drain took %v, want from %v to %v", took, test.atLeast, test.below)
+				}
+				return
 			}
 		})
 	}

@@ -84,11 +84,12 @@ func OpenMany(ctl *core.Controller, n int) {
 	}
 }
 
-// Within fails the test if f takes longer than limit in each of several tries.
+// Within fails the test if f takes longer than limit each time, for as long as a
+// busy machine may take to let it run at once.
 func Within(t testing.TB, limit time.Duration, f func()) (best time.Duration) {
 	t.Helper()
 	best = time.Hour
-	for range 20 {
+	for end := time.Now().Add(clienttest.Patience); best > limit && time.Now().Before(end); {
 		began := time.Now()
 		f()
 		best = min(best, time.Since(began))
