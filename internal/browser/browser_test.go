@@ -57,7 +57,7 @@ func open(t *testing.T, address string, options ...chromedp.ExecAllocatorOption)
 		t.Skip("chromium is not installed; Debian has it in the package of that name")
 	}
 	flags := append([]chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(program),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),

@@ -102,6 +102,7 @@ func TestADrainOfFiveSecondsWithTwoHundredConnections(t *testing.T) {
 	var clients []*clienttest.Conn
 	for range connections {
 		c := clienttest.Dial(t, s.Address)
+		c.SetDeadline(time.Now().Add(far)) // it waits for a browser
 		c.Get("/")
 		clients = append(clients, c)
 	}

@@ -26,12 +26,12 @@ import (
 func chromium(t *testing.T, page string) *exec.Cmd {
 	return exec.Command(find(t, "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), page)
+		"--remote-debugging-port=0", "--user-data-dir="+profileFolder(t), page)
 }
 
 func firefox(t *testing.T, page string) *exec.Cmd {
 	program := find(t, "firefox-esr", "firefox")
-	folder := t.TempDir()
+	folder := profileFolder(t)
 	write(t, folder, "user.js", `user_pref("browser.aboutwelcome.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
@@ -40,6 +40,20 @@ user_pref("network.connectivity-service.enabled", false);
 	command := exec.Command(program, "--headless", "--no-remote", "--profile", folder, page)
 	command.Env = append(os.Environ(), "HOME="+folder)
 	return command
+}
+
+// profileFolder is a t.TempDir into which a browser's children may still write when
+// the browser has ended.
+func profileFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "politeclose-browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		clienttest.Eventually(t, "the browser's profile can be removed", func() bool { return os.RemoveAll(folder) == nil })
+	})
+	return folder
 }
 
 func startBrowser(browser func(t *testing.T, page string) *exec.Cmd) startTraffic {
