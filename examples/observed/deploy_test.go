@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/internal/clienttest"
+	"github.com/politeclose/politeclose/internal/servertest"
 )
 
 // deploy is the folder with the files that users copy.
@@ -112,13 +112,7 @@ scrape_configs: [{job_name: app, static_configs: [{targets: [%q]}]}]
 	if err := os.WriteFile(filepath.Join(folder, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// It takes no port 0, so it gets one that has just been free.
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := servertest.FreeAddress(t) // it takes no port 0
 	ctx, stop := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, binary, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+address, "--log.level=error")
 	server.Dir, server.Stderr = folder, os.Stderr
@@ -156,11 +150,15 @@ func (s *scraper) ask(expression string) (series int, err error) {
 	return len(answer.Data.Result), nil
 }
 
+// patience is for a Prometheus that has to start on a busy machine, and to scrape
+// twice.
+const patience = 3 * clienttest.Patience
+
 // has waits until an expression has series.
 func (s *scraper) has(expression string) {
 	s.t.Helper()
 	var failure error
-	for end := time.Now().Add(clienttest.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		var series int
 		if series, failure = s.ask(expression); failure == nil && series > 0 {
 			return

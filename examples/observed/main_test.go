@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -135,6 +136,18 @@ func value(families map[string]*dto.MetricFamily, name, label string) (sum int) 
 }
 
 func TestADrainIsTheSameWhereverOneLooks(t *testing.T) {
+	differences := clienttest.Undisturbed(t, clienttest.Watched(func() []string { return differencesOfADrain(t) }),
+		func(differences []string) bool { return len(differences) > 0 })
+	for _, difference := range differences {
+		t.Error(difference)
+	}
+}
+
+// differencesOfADrain drains a server with busy clients, silent ones, and one whose
+// request takes longer than the drain.
+func differencesOfADrain(t *testing.T) (differences []string) {
+	t.Helper()
+	differs := func(format string, values ...any) { differences = append(differences, fmt.Sprintf(format, values...)) }
 	const busy, silent = 30, 4
 	p := start(t, stdlib.IdleGrace(500*time.Millisecond), stdlib.DrainTimeout(1500*time.Millisecond))
 	var clients, others []*clienttest.Conn
@@ -172,14 +185,16 @@ func TestADrainIsTheSameWhereverOneLooks(t *testing.T) {
 
 	lines := p.lines("politeclose: the drain has timed out")
 	if len(lines) != 1 {
-		t.Fatalf("the log has %d lines about the end of the drain:\n%s", len(lines), p.log.String())
+		differs("the log has %d lines about the end of the drain:\n%s", len(lines), p.log.String())
+		close(p.end)
+		return differences
 	}
 	report := func(name string) int {
 		n, _ := lines[0][name].(float64)
 		return int(n)
 	}
 	if told == 0 || report("announced") != told || report("forced") != 1 {
-		t.Errorf("%d clients were told; the report is %v", told, lines[0])
+		differs("%d clients were told; the report is %v", told, lines[0])
 	}
 	stats, metrics := p.stats(), p.metrics()
 	events, requests := make(map[string]int), 0
@@ -192,7 +207,7 @@ func TestADrainIsTheSameWhereverOneLooks(t *testing.T) {
 		}
 	}
 	if stats.EventsDropped != 0 {
-		t.Fatalf("%d events were dropped", stats.EventsDropped)
+		differs("%d events were dropped", stats.EventsDropped)
 	}
 	for _, look := range []struct {
 		name                          string
@@ -207,15 +222,16 @@ func TestADrainIsTheSameWhereverOneLooks(t *testing.T) {
 		{"the access log", requests, report("closed_idle"), report("forced")},
 	} {
 		if look.announced != report("announced") || look.closedIdle != report("closed_idle") || look.forced != report("forced") {
-			t.Errorf("%s: %+v; the report is %v", look.name, look, lines[0])
+			differs("%s: %+v; the report is %v", look.name, look, lines[0])
 		}
 	}
 	if page := p.get("/", "text/html"); !strings.Contains(page, "draining: drained") || p.get("/livez", "") != "live\n" {
-		t.Error("the operators' server does not show the end of the drain")
+		differs("the operators' server does not show the end of the drain")
 	}
 
 	close(p.end)
 	if err := clienttest.Receive(t, "the end of the program", p.done); !errors.Is(err, stdlib.ErrDrainTimeout) {
-		t.Errorf("it ends with %v", err)
+		differs("it ends with %v", err)
 	}
+	return differences
 }
