@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core"
+	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/restart"
 )
 
@@ -21,15 +22,18 @@ func (f Framework) testRestarts(t *testing.T) {
 		route := Route{Method: http.MethodPost, Path: "/", Handler: handler}
 		return f.New(t, App{Controller: ctl, Placement: Outermost, Layer: Recover, Routes: []Route{route}})
 	}
-	result, err := restart.Run(t.Context(), restart.Config{
-		Method:   restart.Politeclose(wrap),
-		Clients:  64,
-		Think:    2 * time.Millisecond,
-		Restarts: restarts,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	result := clienttest.Undisturbed(t, clienttest.Watched(func() restart.Result {
+		r, err := restart.Run(t.Context(), restart.Config{
+			Method:   restart.Politeclose(wrap),
+			Clients:  64,
+			Think:    2 * time.Millisecond,
+			Restarts: restarts,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}), func(r restart.Result) bool { return r.Lost > 0 })
 	if result.Lost != 0 || result.Answered == 0 {
 		t.Errorf("of %d requests over %d restarts %d were answered and %d lost: %v",
 			result.Requests, result.Restarts, result.Answered, result.Lost, result.Causes)
