@@ -125,8 +125,9 @@ func remote(conn net.Conn) string {
 	if conn == nil {
 		return ""
 	}
-	answer := make(chan string, 1)
+	asked, answer := make(chan struct{}), make(chan string, 1)
 	go func() {
+		close(asked)
 		address := ""
 		defer func() {
 			_ = recover()
@@ -136,12 +137,18 @@ func remote(conn net.Conn) string {
 			address = a.String()
 		}
 	}()
+	<-asked // on a busy machine that alone may take as long
 	enough := time.NewTimer(callback.Patience)
 	defer enough.Stop()
 	select {
 	case address := <-answer:
 		return address
 	case <-enough.C:
+	}
+	select {
+	case address := <-answer: // both have come while the process did not get its turn
+		return address
+	default:
 		return ""
 	}
 }
