@@ -24,7 +24,8 @@ func TestServeAloneIsAWholeDrain(t *testing.T) {
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		t.Parallel()
 		ctl := servertest.NewController(t)
-		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(over.Opts...)
+		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.Opts...)
+		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(opts...)
 		one, two := over.Dial(t, s.Address), over.DialHTTP2(t, s.Address)
 		one.ExpectKept(one.Get("/"))
 		two.Get("/")

@@ -109,12 +109,13 @@ func TestAHandlerThatLeavesItsHijackedConnectionToOthersHasServedNothing(t *test
 			return
 		}
 		handed <- conn
-	}), stdlib.LameDuck(100*time.Millisecond), stdlib.DrainTimeout(far))
+	}), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
+	client := clienttest.Dial(t, s.Address)
+	s.AreIdle(1)
 	s.BeginDrain()
-	clienttest.Dial(t, s.Address).Send(clienttest.Request("GET", "/"))
+	client.Send(clienttest.Request("GET", "/"))
 	conn := clienttest.Receive(t, "the hijack", handed)
 	s.ExpectStats("it is in nobody's hands", func(s core.Stats) bool { return s.Hijacked == 1 && s.InFlight == 0 })
-	s.ListenerIsClosed()
 	conn.Close()
 	if report := s.MustEnd(); report.Hijacked != 1 || report.Served != 0 {
 		t.Errorf("the report is %+v", report)

@@ -142,6 +142,7 @@ func TestWhoWaitsToBeAcceptedWhenADrainBeginsIsServedAndAnnounced(t *testing.T) 
 			}
 			drain()
 			clienttest.Eventually(t, "draining", ctl.Draining)
+			awaitEmptying(t, to)
 			close(accepting)
 			for _, c := range clients {
 				c.ExpectClosed(c.Receive())

@@ -113,7 +113,9 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 				ctl := servertest.NewController(t, core.OnRoutes("/login"))
 				o := observe(t, ctl)
 				srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
-				srv.IdleTimeout = 200 * time.Millisecond
+				if test.how == core.HowIdle {
+					srv.IdleTimeout = 50 * time.Millisecond
+				}
 				s := servertest.New(t, ctl, srv).Start(over.Opts...)
 				client := over.Dial(t, s.Address)
 				accepted := o.wait(t, core.EventAccepted, 1)[0]
@@ -170,26 +172,35 @@ func TestADrainsEventsAgreeWithItsReport(t *testing.T) {
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctl := servertest.NewController(t)
 		o := observe(t, ctl)
-		begun, returned := make(chan struct{}), make(chan struct{})
+		begun, answer, returned := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
 		s := serve(t, ctl, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/hang" {
-				close(begun)
+			switch r.URL.Path {
+			case "/slow":
+				begun <- struct{}{}
+				<-answer
+			case "/hang":
+				begun <- struct{}{}
 				<-r.Context().Done()
 				defer close(returned)
 				io.WriteString(w, strings.Repeat("announces, to nobody", 1000))
 			}
 			servertest.Hello(w, r)
-		}), append([]stdlib.ServeOption{stdlib.IdleGrace(200 * time.Millisecond), stdlib.DrainTimeout(time.Second)}, over.Opts...)...)
+		}), append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.Opts...)...)
 		silent, served, hanging := over.Dial(t, s.Address), over.Dial(t, s.Address), over.Dial(t, s.Address)
 		get(t, silent, "/")
-		get(t, served, "/")
+		s.AreIdle(3)
+		served.Send(clienttest.Request("GET", "/slow"))
 		hanging.Send(clienttest.Request("GET", "/hang"))
-		clienttest.Receive(t, "the request that hangs", begun)
+		for range 2 {
+			clienttest.Receive(t, "a request that does not end", begun)
+		}
 		s.Drain()
-		s.ListenerIsClosed()
-		served.ExpectClosed(served.Get("/"))
-		served.Close()
 		silent.ExpectEnd()
+		close(answer)
+		served.ExpectClosed(served.Receive())
+		served.Close()
+		o.wait(t, core.EventGone, 2)
+		s.Force()
 		report, _ := s.Wait()
 		clienttest.Receive(t, "the end of the handler that was cut", returned)
 

@@ -295,7 +295,7 @@ func TestTheStepsOfADrainAreLines(t *testing.T) {
 	get(t, c, "/")
 	s.AreIdle(1)
 	s.Drain()
-	s.ListenerIsClosed()
+	clienttest.Eventually(t, "the second line, which counts the connections", func() bool { return log.has("the listener is closed") })
 	c.ExpectClosed(get(t, c, "/"))
 	c.Close()
 	s.MustEnd()

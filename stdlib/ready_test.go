@@ -82,6 +82,12 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+func (l *lines) has(what string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), what)
+}
+
 // expectOne fails the test unless the log is one line, with what in it.
 func (l *lines) expectOne(t *testing.T, what string) {
 	t.Helper()

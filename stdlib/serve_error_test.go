@@ -263,8 +263,12 @@ func TestTheUsersOwnShutdownAndCloseEndServe(t *testing.T) {
 		client := clienttest.Dial(t, s.Address)
 		client.Send(clienttest.Request("GET", "/"))
 		clienttest.Receive(t, "the request", entered)
+		told := make(chan struct{})
+		s.HTTP.RegisterOnShutdown(func() { close(told) })
 		go s.HTTP.Shutdown(context.Background())
-		s.ListenerIsClosed()
+		clienttest.Receive(t, "the hook", told)
+		// Track's own hook has its goroutine by now, because it came first.
+		clienttest.ExpectNoGoroutine(t, "politeclose/stdlib.(*tracker).onShutdown")
 		force()
 		if _, err := s.Wait(); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)

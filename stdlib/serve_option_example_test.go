@@ -63,14 +63,14 @@ func ExampleSignals() {
 		stdlib.OnListening(func(net.Addr) {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
-				err = self.Signal(syscall.SIGTERM)
+				err = self.Signal(syscall.SIGTERM) // as an orchestrator does
 			}
-			fmt.Println("signal sent, error:", err)
+			if err != nil {
+				fmt.Println(err)
+			}
 		}))
 	fmt.Println("drained:", ctl.Draining(), "error:", err)
-	// Output:
-	// signal sent, error: <nil>
-	// drained: true error: <nil>
+	// Output: drained: true error: <nil>
 }
 
 func ExampleTLS() {

@@ -334,22 +334,26 @@ func TestAReportIsOfItsOwnDrain(t *testing.T) {
 }
 
 func TestADrainIsInTimeThoughClientsHaveNotClosedBehindTheirLastResponse(t *testing.T) {
-	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.DrainTimeout(1500*time.Millisecond))
+	ctl := servertest.NewController(t)
+	s := serve(t, ctl, servertest.Hello, stdlib.DrainTimeout(500*time.Millisecond))
 	c := clienttest.Dial(t, s.Address)
 	get(t, c, "/")
-	s.BeginDrain()
+	ctl.Drain()
 	c.ExpectClosed(get(t, c, "/")) // and its own side stays open
+	s.Drain()
 	if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 {
 		t.Errorf("the report is: %v", report)
 	}
 }
 
 func TestAnIdleHTTP2ConnectionThatIsCutHadNoRequestUnderWay(t *testing.T) {
-	s := serve(t, servertest.NewController(t), servertest.Hello, append(servertest.OverTLS.Opts, stdlib.DrainTimeout(200*time.Millisecond))...)
+	s := serve(t, servertest.NewController(t), servertest.Hello, append(servertest.OverTLS.Opts, stdlib.DrainTimeout(far))...)
 	c := clienttest.DialHTTP2(t, s.Address)
 	c.Get("/")
 	s.AreIdle(1)
 	s.Drain() // which it does not acknowledge
+	s.ExpectStats("it is told", func(s core.Stats) bool { return s.Closes[core.ReasonDrain] == 1 })
+	s.Force()
 	if report, err := s.Wait(); report.Forced != 0 || report.Announced != 1 || !errors.Is(err, stdlib.ErrDrainTimeout) {
 		t.Errorf("Serve: %v, %v", report, err)
 	}

@@ -230,7 +230,7 @@ func TestEveryStreamIsToldAndHasGoneBeforeTheTimeout(t *testing.T) {
 
 func TestStreamsThatDoNotListenAreEndedAtTheTimeoutAndReported(t *testing.T) {
 	t.Parallel()
-	const listening, deaf, timeout = 2, 3, 500 * time.Millisecond
+	const listening, deaf, timeout = 2, 3, 2 * time.Second // in which who listens has to go
 	for name, follow := range allKinds() {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, servertest.NewController(t), listeningAndDeaf(), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))

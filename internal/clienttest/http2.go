@@ -19,8 +19,10 @@ type HTTP2 struct {
 	*http2.Framer
 	// GoAway is the last GOAWAY that came.
 	GoAway *http2.GoAwayFrame
-	// LastStreams has the last stream that each GOAWAY named.
+	// LastStreams has the last stream that each GOAWAY named, and DebugData what it
+	// said. A frame's own is gone when the next one is read.
 	LastStreams []uint32
+	DebugData   []string
 
 	t        testing.TB
 	answered [8]byte // the data of the last PING that was answered
@@ -139,6 +141,7 @@ func (c *HTTP2) Step() error {
 	case *http2.GoAwayFrame:
 		c.GoAway = f
 		c.LastStreams = append(c.LastStreams, f.LastStreamID)
+		c.DebugData = append(c.DebugData, string(f.DebugData()))
 	case *http2.MetaHeadersFrame:
 		s.addFields(f)
 		s.ended = f.StreamEnded()

@@ -425,12 +425,16 @@ func TestAConnThatIsNotAnnouncedAllocatesNothing(t *testing.T) {
 	below := &wire{read: func(p []byte) (int, error) { return copy(p, data), nil }}
 	c := &Conn{Conn: below}
 	p := make([]byte, len(data))
-	allocs := testing.AllocsPerRun(100, func() {
-		below.written.Reset()
-		c.Write(data)
-		c.Read(p)
-	})
-	if allocs > 0 {
-		t.Fatalf("%v allocations for a Read and a Write", allocs)
+	var allocs float64
+	for range 3 { // what a server of another test still does is counted, too
+		allocs = testing.AllocsPerRun(100, func() {
+			below.written.Reset()
+			c.Write(data)
+			c.Read(p)
+		})
+		if allocs == 0 {
+			return
+		}
 	}
+	t.Fatalf("%v allocations for a Read and a Write", allocs)
 }
