@@ -2,7 +2,6 @@ package stdlib
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"reflect"
@@ -146,10 +145,11 @@ func (l *listener) accepted(c net.Conn) net.Conn {
 // open files.
 const acceptRetry = 5 * time.Millisecond
 
-// isTemporary is what net/http goes by.
+// isTemporary is what net/http goes by, to which a temporary error that is wrapped
+// in another one is the end.
 func isTemporary(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
+	ne, ok := err.(net.Error)   //nolint:errorlint // net/http does not unwrap it
+	return ok && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
 }
 
 // hold keeps Accept from returning its last error before the drain is over.

@@ -3,6 +3,7 @@ package stdlib_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,6 +188,10 @@ func (l *breaking) Accept() (net.Conn, error) {
 	return c, err
 }
 
+// wrappedTemporary is an error at which net/http does not try again: it asks the
+// outermost one whether it is temporary.
+var wrappedTemporary = fmt.Errorf("a test: %w", syscall.EMFILE)
+
 func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
 	noBuffers := errors.New("no buffer space for a test")
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
@@ -221,22 +227,27 @@ func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		t.Run("that comes again", func(t *testing.T) {
-			var broken atomic.Bool
-			l := &breaking{servertest.Listen(t), func() error {
-				if broken.Load() {
-					return noBuffers
+		for name, failure := range map[string]error{
+			"that comes again":                noBuffers,
+			"that has a temporary one within": wrappedTemporary,
+		} {
+			t.Run(name, func(t *testing.T) {
+				var broken atomic.Bool
+				l := &breaking{servertest.Listen(t), func() error {
+					if broken.Load() {
+						return failure
+					}
+					return nil
+				}}
+				ctl, _, srv, c, served := serve(t, l)
+				broken.Store(true)
+				clienttest.Dial(t, l.Addr().String())
+				if err := clienttest.Receive(t, "the end of Serve", served); err != failure {
+					t.Errorf("Serve: %v", err)
 				}
-				return nil
-			}}
-			ctl, _, srv, c, served := serve(t, l)
-			broken.Store(true)
-			clienttest.Dial(t, l.Addr().String())
-			if err := clienttest.Receive(t, "the end of Serve", served); !errors.Is(err, noBuffers) {
-				t.Errorf("Serve: %v", err)
-			}
-			drains(t, ctl, srv, c)
-		})
+				drains(t, ctl, srv, c)
+			})
+		}
 		t.Run("that does not come again", func(t *testing.T) {
 			failures := make(chan error, 1)
 			l := &breaking{servertest.Listen(t), func() error {
@@ -269,6 +280,7 @@ func TestAnErrorOfAcceptEndsTheLameDuckOfAShutdown(t *testing.T) {
 	}{
 		{"and is returned", noBuffers, noBuffers},
 		{"also where the program has closed the listener", net.ErrClosed, nil},
+		{"also where it has a temporary one within", wrappedTemporary, wrappedTemporary},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctl := servertest.NewController(t)
