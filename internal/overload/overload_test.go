@@ -17,27 +17,6 @@ func config(rule Rule) Config {
 	}
 }
 
-// measured runs an experiment whose counts add up. It is measured again where clients
-// dialled more often than the rule closed: net/http's client lets go of a connection
-// whose writing goroutine did not get its turn for 50 ms behind the response
-// (maxWriteWaitBeforeConnReuse).
-func measured(t *testing.T, cfg Config, run func(context.Context, Config) (Result, error)) Result {
-	t.Helper()
-	const measurements = 3
-	for n := 1; ; n++ {
-		r, err := run(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Dials-cfg.Clients > r.Closes && n < measurements {
-			t.Logf("measured again: %d connections for %d clients, but %d closes", r.Dials, cfg.Clients, r.Closes)
-			continue
-		}
-		check(t, cfg, r)
-		return r
-	}
-}
-
 // check fails the test unless the counts of a result add up.
 func check(t *testing.T, cfg Config, r Result) {
 	t.Helper()
@@ -73,7 +52,11 @@ func check(t *testing.T, cfg Config, r Result) {
 
 func TestWithoutARuleClientsStay(t *testing.T) {
 	cfg := config(None())
-	r := measured(t, cfg, Run)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
 	if r.Closes != 0 || r.Dials != cfg.Clients {
 		t.Errorf("%d closes, %d dials", r.Closes, r.Dials)
 	}
@@ -93,7 +76,11 @@ func TestPolitecloseMovesClientsAwayFromTheSlowReplica(t *testing.T) {
 			t.Errorf("second %d after %d others", s.Number, seconds-1)
 		}
 	}
-	r := measured(t, cfg, Run)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
 	if seconds != len(r.Seconds) {
 		t.Errorf("progress of %d seconds", seconds)
 	}
@@ -108,7 +95,11 @@ func TestPolitecloseMovesClientsAwayFromTheSlowReplica(t *testing.T) {
 func TestACoinTossCloses(t *testing.T) {
 	cfg := config(CoinToss())
 	cfg.Balancing = LeastConnections
-	r := measured(t, cfg, Run)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
 	if r.Closes == 0 {
 		t.Error("it closed none")
 	}
@@ -121,7 +112,11 @@ func TestBehindHAProxy(t *testing.T) {
 	}
 	cfg := config(None())
 	cfg.HAProxy, cfg.Balancing = program, LeastConnections
-	r := measured(t, cfg, Run)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
 	for i, replica := range r.Seconds[len(r.Seconds)-1].Replicas {
 		if replica.Connections != cfg.Clients/Replicas {
 			t.Errorf("replica %d has %d connections", i, replica.Connections)
@@ -144,7 +139,11 @@ func TestABalancerThatEndsByItselfIsAnError(t *testing.T) {
 func TestOneServerAlone(t *testing.T) {
 	cfg := config(Politeclose())
 	cfg.Clients, cfg.Think, cfg.Soft, cfg.Hard = 8, 0, 2, 4
-	r := measured(t, cfg, RunAlone)
+	r, err := RunAlone(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, cfg, r)
 	if len(r.Seconds[0].Replicas) != 1 {
 		t.Errorf("%d replicas", len(r.Seconds[0].Replicas))
 	}
