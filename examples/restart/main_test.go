@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/politeclose/politeclose/internal/clienttest"
 	"github.com/politeclose/politeclose/internal/demonstration/demonstrationtest"
 )
 
@@ -41,7 +42,11 @@ func TestNobodyNoticesRestartsWithReusePort(t *testing.T) {
 		t.Skip("only Linux steers")
 	}
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"-method", "reuseport", "-restarts", "3", "-clients", "16", "-think", "5ms"}, &stdout, &stderr, true)
+	status := clienttest.Undisturbed(t, clienttest.Watched(func() (status int) {
+		stdout.Reset()
+		stderr.Reset()
+		return run(t.Context(), []string{"-method", "reuseport", "-restarts", "3", "-clients", "16", "-think", "5ms"}, &stdout, &stderr, true)
+	}), func(status int) bool { return status != 0 })
 	if status != 0 {
 		t.Errorf("exit status %d, want 0:\n%s%s", status, &stdout, &stderr)
 	}

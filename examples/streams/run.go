@@ -23,7 +23,7 @@ const (
 	// settleTime is how long the traffic runs between two restarts.
 	settleTime = 100 * time.Millisecond
 	// patience bounds the wait for what every client does at once.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 )
 
 // result is what a run saw.

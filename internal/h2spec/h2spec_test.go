@@ -83,11 +83,14 @@ func compare(t *testing.T, c *spec.TestCase, bare, tracked *config.Config) {
 }
 
 func outcome(t *testing.T, c *spec.TestCase, server *config.Config) string {
-	conn, err := spec.Dial(server)
+	patient := *server
+	patient.Timeout = time.Minute
+	conn, err := spec.Dial(&patient)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	conn.Timeout = server.Timeout // for what may not come
 	switch err := c.Run(server, conn); err {
 	case nil:
 		return "passed"

@@ -90,6 +90,8 @@ type client3 struct {
 func (c *client3) dial(ctx context.Context, _ string, tls *tls.Config, config *quic.Config) (*quic.Conn, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	config = config.Clone()
+	config.HandshakeIdleTimeout = clienttest.Patience
 	return quic.DialAddrEarly(ctx, c.address, tls, config)
 }
 
