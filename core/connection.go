@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"math"
 	"net"
 	"sync"
@@ -118,12 +119,16 @@ func (c *Connection) Socket() net.Conn {
 //
 // A net.Conn of the program's own may wait for its client before it answers, as
 // one of the PROXY protocol does for its header, and may panic once it is closed.
-// It is waited for 20 ms at most; who accepts connections does not ask.
+// It is waited for 20 ms at most; who accepts connections does not ask. One that
+// has a method AnswersAtOnce does neither.
 func (c *Connection) Remote() string { return remote(c.conn) }
 
 func remote(conn net.Conn) string {
-	if conn == nil {
+	switch {
+	case conn == nil:
 		return ""
+	case answersAtOnce(conn):
+		return askFor(conn)
 	}
 	asked, answer := make(chan struct{}), make(chan string, 1)
 	go func() {
@@ -133,9 +138,7 @@ func remote(conn net.Conn) string {
 			_ = recover()
 			answer <- address
 		}()
-		if a := conn.RemoteAddr(); a != nil {
-			address = a.String()
-		}
+		address = askFor(conn)
 	}()
 	<-asked // on a busy machine that alone may take as long
 	enough := time.NewTimer(callback.Patience)
@@ -151,6 +154,25 @@ func remote(conn net.Conn) string {
 	default:
 		return ""
 	}
+}
+
+func askFor(conn net.Conn) string {
+	if address := conn.RemoteAddr(); address != nil {
+		return address.String()
+	}
+	return ""
+}
+
+// answersAtOnce is for those that nobody has to wait for, so that their address is
+// known on a machine that is too busy for another goroutine within 20 ms, too.
+func answersAtOnce(conn net.Conn) bool {
+	switch c := conn.(type) {
+	case *net.TCPConn, interface{ AnswersAtOnce() }:
+		return true
+	case *tls.Conn:
+		return answersAtOnce(c.NetConn())
+	}
+	return false
 }
 
 // ID identifies the connection among all those of its Controller.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -172,6 +173,30 @@ func TestAConnectionThatCannotSayWhoItsClientIsHasNoneAndHarmsNobody(t *testing.
 }
 
 type addressOfNobody struct{ net.TCPAddr }
+
+// atOnce is a net.Conn as stdlib's are.
+type atOnce struct{ addressed }
+
+func (atOnce) AnswersAtOnce() {}
+
+// A machine may be too busy to run another goroutine within any time.
+func TestNoGoroutineIsNeededToKnowAnOrdinaryClient(t *testing.T) {
+	for _, test := range []struct {
+		conn net.Conn
+		want bool
+	}{
+		{new(net.TCPConn), true},
+		{atOnce{}, true},
+		{tls.Server(atOnce{}, nil), true},
+		{tls.Server(addressed{}, nil), false},
+		{addressed{}, false},
+		{struct{ *net.TCPConn }{}, false}, // it may have a RemoteAddr of its own
+	} {
+		if got := answersAtOnce(test.conn); got != test.want {
+			t.Errorf("%T answers at once: %v", test.conn, got)
+		}
+	}
+}
 
 func TestAConnectionIsAskedForItsClientOnceHoweverManyObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

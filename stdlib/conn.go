@@ -29,6 +29,9 @@ const (
 // methods: as of a *tls.Conn.
 func (c *conn) NetConn() net.Conn { return c.TCPConn }
 
+// AnswersAtOnce says that RemoteAddr does; see [core.Connection.Remote].
+func (c *conn) AnswersAtOnce() {}
+
 func (c *conn) closed() bool { return c.bits.Load()&connClosed != 0 }
 
 func (c *conn) Read(p []byte) (int, error) {
