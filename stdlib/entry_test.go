@@ -2,14 +2,17 @@ package stdlib_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +128,52 @@ func TestAServerMayHaveTheHandlerOfAnotherTrackedOne(t *testing.T) {
 			s.ExpectStats("each request is one exchange, and the last one announced", func(stats core.Stats) bool {
 				return stats.Exchanges == 2 && stats.InFlight == 0 && stats.Untracked == 0 && stats.Closes[core.ReasonDrain] == 1
 			})
+		})
+	}
+}
+
+// A second server is made of the first one's fields. The hooks in them must not take
+// its connections, or its whole listener, for the first one's.
+func TestAServerMayHaveTheHooksOfAnotherTrackedOne(t *testing.T) {
+	for name, hooked := range map[string]bool{"with the program's own in them": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			type key struct{}
+			var closed atomic.Int64
+			first, second := servertest.NewHTTP(servertest.Hello), servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, r.Context().Value(http.ServerContextKey) == r.Context().Value(key{}))
+			}))
+			if hooked {
+				first.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+					return context.WithValue(ctx, key{}, ctx.Value(http.ServerContextKey))
+				}
+				first.ConnState = func(_ net.Conn, state http.ConnState) {
+					if state == http.StateClosed {
+						closed.Add(1)
+					}
+				}
+			}
+			ofFirst, ofSecond := servertest.NewController(t), servertest.NewController(t)
+			track(t, first, ofFirst)
+			second.BaseContext, second.ConnContext, second.ConnState = first.BaseContext, first.ConnContext, first.ConnState
+			staying, leaving := servertest.New(t, ofFirst, first).Start(), servertest.New(t, ofSecond, second).Start()
+
+			stays, leaves := clienttest.Dial(t, staying.Address), clienttest.Dial(t, leaving.Address)
+			get(t, stays, "/")
+			leaves.ExpectKept(leaves.Get("/"))
+			leaving.BeginDrain()
+			response := leaves.Get("/")
+			leaves.ExpectClosed(response)
+			leaves.Close()
+			if response.Body != fmt.Sprint(hooked) {
+				t.Errorf("the second server answered %q", response.Body)
+			}
+			if report := leaving.MustEnd(); report.Announced != 1 || report.Served != 1 {
+				t.Errorf("the report is %+v", report)
+			}
+			stays.ExpectKept(get(t, stays, "/"))
+			if hooked && closed.Load() != 1 {
+				t.Errorf("the program's hook saw %d connections close", closed.Load())
+			}
 		})
 	}
 }

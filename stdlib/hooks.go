@@ -62,6 +62,7 @@ func (t *tracker) attach(srv *http.Server) {
 	t.enter(srv)
 	t.hooking.Lock()
 	defer t.hooking.Unlock()
+	t.disown(srv)
 	if !same(srv.BaseContext, (*baseContextHook)(nil).call) {
 		srv.BaseContext = (&baseContextHook{t.hook(&t.hooks[0]), srv, srv.BaseContext}).call
 	}
@@ -87,6 +88,9 @@ func same(f, g any) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueO
 //     way, and returns what the second one has returned. Where the error does not
 //     come again l is closed, and that is what it returns.
 func (h *baseContextHook) call(l net.Listener) context.Context {
+	if h.answers(l) {
+		return nil
+	}
 	ours := ownListener(l)
 	if ours != nil && ours.base != nil {
 		if h == ours.by || h.next == nil {
@@ -163,6 +167,9 @@ func (t *tracker) served(l *listener, err error) {
 }
 
 func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context {
+	if h.answers(c) {
+		return nil
+	}
 	in := ctx
 	if h.next != nil {
 		if ctx = h.next(ctx, c); ctx == nil {
@@ -178,6 +185,9 @@ func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context 
 }
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
+	if h.answers(c) {
+		return
+	}
 	c, call := goaway.Known(c, state)
 	if !call {
 		return

@@ -80,6 +80,8 @@ func track(srv *http.Server, ctl *core.Controller) (*tracker, error) {
 
 // install makes srv a tracked server.
 func (t *tracker) install(srv *http.Server) error {
+	t.disown(srv)
+	t.given = programsHooks{srv.BaseContext, srv.ConnContext, srv.ConnState}
 	t.hooked = srv.BaseContext != nil || srv.ConnContext != nil || srv.ConnState != nil
 	if err := t.installHTTP2(srv); err != nil {
 		return err

@@ -20,7 +20,8 @@ type tracker struct {
 	lingering lingering
 
 	installed  sync.Once
-	installErr error           // of installed
+	installErr error // of installed
+	given      programsHooks
 	hooked     bool            // the program has hooks of its own
 	attached   sync.Once       // by the first Serve, once more
 	hooking    sync.Mutex      // while the server's hooks are being set
