@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -18,7 +19,10 @@ import (
 // Option configures [Register].
 type Option func(*config) error
 
-type config struct{ provider metric.MeterProvider }
+type config struct {
+	provider metric.MeterProvider
+	common   []attribute.KeyValue
+}
 
 // MeterProvider sets where the instruments are made. The default is
 // [otel.GetMeterProvider]. A nil provider is an error.
@@ -32,6 +36,21 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	}
 }
 
+// Attributes adds attributes to everything that is measured, so that several
+// Controllers of one provider can be told apart. One that is not valid is an error,
+// and one with a key of the instruments' own has no effect there.
+func Attributes(common ...attribute.KeyValue) Option {
+	return func(c *config) error {
+		for _, one := range common {
+			if !one.Valid() {
+				return fmt.Errorf("Attributes: %q=%q is not allowed; it must have a key and a value", one.Key, one.Value.String())
+			}
+		}
+		c.common = slices.Clone(common)
+		return nil
+	}
+}
+
 // Register makes the instruments of ctl, whose names begin with politeclose.;
 // docs/observing.md has all of them. Call it once for a Controller.
 //
@@ -39,6 +58,8 @@ func MeterProvider(provider metric.MeterProvider) Option {
 // many connections there are. The histograms are recorded from events from now on,
 // by an observer of ctl, and lack those that [core.Stats.EventsDropped] counts.
 // What a client sends is the value of no attribute, so that the series are few.
+// Several Controllers of one provider need [Attributes] of their own each: without
+// them their counts are added up, and of each gauge one value is left.
 //
 // The registration's Unregister ends all of it, and may be called again. The
 // error is a bad option, a nil Controller, or what the provider does not allow.
@@ -75,14 +96,14 @@ func register(ctl *core.Controller, opts []Option) (metric.Registration, error) 
 			if err != nil {
 				return nil, err
 			}
-			recordings = append(recordings, recording{i, histogram})
+			recordings = append(recordings, recording{i, c.common, histogram})
 			continue
 		}
 		observable, err := newObservable(meter, i)
 		if err != nil {
 			return nil, err
 		}
-		readings = append(readings, reading{i, observable})
+		readings = append(readings, reading{i, c.common, observable})
 	}
 	callback, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		stats := ctl.Stats()
@@ -115,6 +136,7 @@ func (r *registration) Unregister() error {
 // reading is an instrument that is read when it is collected.
 type reading struct {
 	instruments.Instrument
+	common     []attribute.KeyValue
 	observable metric.Float64Observable
 }
 
@@ -138,26 +160,29 @@ func observables(readings []reading) (all []metric.Observable) {
 
 func (r reading) read(stats core.Stats, o metric.Observer) {
 	r.Read(stats, func(value float64, labels ...string) {
-		o.ObserveFloat64(r.observable, value, metric.WithAttributes(attributes(r.Labels, labels)...))
+		o.ObserveFloat64(r.observable, value, metric.WithAttributes(attributes(r.common, r.Labels, labels)...))
 	})
 }
 
 // recording is a histogram that events are recorded in.
 type recording struct {
 	instruments.Instrument
+	common    []attribute.KeyValue
 	histogram metric.Float64Histogram
 }
 
 func (r recording) tell(e core.Event) {
 	r.Tell(e, func(value float64, labels ...string) {
-		r.histogram.Record(context.Background(), value, metric.WithAttributes(attributes(r.Labels, labels)...))
+		r.histogram.Record(context.Background(), value, metric.WithAttributes(attributes(r.common, r.Labels, labels)...))
 	})
 }
 
-func attributes(labels []instruments.Label, values []string) []attribute.KeyValue {
-	pairs := make([]attribute.KeyValue, len(labels))
+// attributes are the common ones and those of a series, which count where both
+// have a key.
+func attributes(common []attribute.KeyValue, labels []instruments.Label, values []string) []attribute.KeyValue {
+	pairs := slices.Clone(common)
 	for n, label := range labels {
-		pairs[n] = attribute.String(label.Attribute, values[n])
+		pairs = append(pairs, attribute.String(label.Attribute, values[n]))
 	}
 	return pairs
 }

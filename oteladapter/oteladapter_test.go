@@ -139,6 +139,39 @@ func TestUnregisterEndsAllOfIt(t *testing.T) {
 	}
 }
 
+func TestTwoControllersOfOneProviderAreToldApartByAttributes(t *testing.T) {
+	reader := sdk.NewManualReader()
+	provider := oteladapter.MeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader)))
+	const key, taken = "server", "of the program's own"
+	for _, name := range []string{"public", "internal"} {
+		ctl := instrumentstest.Controller(t)
+		common := oteladapter.Attributes(attribute.String(key, name), attribute.String("politeclose.how", taken))
+		registration, err := oteladapter.Register(ctl, provider, common)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer registration.Unregister()
+		if name == "public" {
+			instrumentstest.Use(t, ctl)
+			ctl.Drained() // waits for observers
+		}
+	}
+	for _, m := range collect(t, reader) {
+		series := flatten(t, m.Data).series
+		for attributes := range series {
+			if _, found := attributes.Value(key); !found {
+				t.Errorf("%s has %v", m.Name, attributes.ToSlice())
+			}
+			if how, _ := attributes.Value("politeclose.how"); m.Name == "politeclose.connections.ended" && how.AsString() == taken {
+				t.Errorf("%s has lost its own attribute: %v", m.Name, attributes.ToSlice())
+			}
+		}
+		if m.Name == "politeclose.draining" && len(series) != 2 {
+			t.Errorf("the drain flags of two are %v", series)
+		}
+	}
+}
+
 func TestACollectionCostsLittleHoweverManyConnectionsThereAre(t *testing.T) {
 	ctl := instrumentstest.Controller(t)
 	reader, _ := register(t, ctl)
@@ -157,6 +190,7 @@ func TestBadArgumentsAreErrorsThatNameThem(t *testing.T) {
 	}{
 		{"no Controller", nil, nil, "core.New"},
 		{"a nil option", ctl, nil, "option 1 is nil"},
+		{"an attribute without a key", ctl, oteladapter.Attributes(attribute.String("", "x")), "Attributes"},
 		{"no provider", ctl, oteladapter.MeterProvider(nil), "MeterProvider"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
