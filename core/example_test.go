@@ -1,9 +1,11 @@
 package core_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -36,6 +38,26 @@ func isLast(srv *httptest.Server, path string) bool {
 	defer response.Body.Close()
 	io.Copy(io.Discard, response.Body)
 	return response.Close
+}
+
+// overOne sends requests one after the other over a connection.
+func overOne(srv *httptest.Server, paths ...string) {
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for _, path := range paths {
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path)
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		io.Copy(io.Discard, response.Body)
+	}
 }
 
 // serve starts a server that knows its connections.
@@ -237,9 +259,8 @@ func ExampleAnnounced() {
 		fmt.Printf("path=%s connection=%d closes=%t reason=%q\n", r.URL.Path, core.ConnectionID(r.Context()), closes, reason)
 	}))
 	defer srv.Close()
-	for _, path := range []string{"/", "/login", "/"} {
-		isLast(srv, path)
-	}
+	overOne(srv, "/", "/login")
+	overOne(srv, "/")
 	// Output:
 	// path=/ connection=1 closes=false reason=""
 	// path=/login connection=1 closes=true reason="route"
