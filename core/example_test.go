@@ -154,6 +154,7 @@ func ExampleDrainWhen() {
 		fmt.Println(err)
 		return
 	}
+	<-ctl.DrainStarted()
 	fmt.Println(ends(ctl, get("/")), ctl.Draining())
 	// Output: ends true
 }

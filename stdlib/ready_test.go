@@ -26,7 +26,9 @@ func TestReady(t *testing.T) {
 		}
 		return w
 	}
-	ctl := servertest.NewController(t)
+	ctl, flagged := servertest.NewController(t), servertest.NewController(t, core.DrainWhen(func() bool { return true }))
+	// Who asks first waits for the flag for 20 ms at most.
+	flagRead := func() { clienttest.Eventually(t, "the flag is read", flagged.Draining) }
 	for _, c := range []struct {
 		name   string
 		ctl    *core.Controller
@@ -37,7 +39,7 @@ func TestReady(t *testing.T) {
 		{"while draining", ctl, ctl.Drain, http.StatusServiceUnavailable},
 		{"resumed", ctl, func() { ctl.Resume() }, http.StatusOK},
 		{"without a Controller", nil, func() {}, http.StatusOK},
-		{"by a flag", servertest.NewController(t, core.DrainWhen(func() bool { return true })), func() {}, http.StatusServiceUnavailable},
+		{"by a flag", flagged, flagRead, http.StatusServiceUnavailable},
 	} {
 		c.before()
 		if got := ask(c.ctl).Code; got != c.want {

@@ -36,6 +36,8 @@ func (f Framework) testReasons(t *testing.T) {
 		{
 			name:    "a drain flag from outside",
 			options: []core.Option{core.DrainWhen(func() bool { return true })},
+			// A first exchange waits for the flag for 20 ms at most.
+			prepare: func(ctl *core.Controller) { clienttest.Eventually(t, "the flag is read", ctl.Draining) },
 			closes:  to("GET /plain"), reason: core.ReasonDrain,
 		},
 		{
