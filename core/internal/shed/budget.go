@@ -35,8 +35,12 @@ func nanoseconds(seconds float64) int64 {
 	return int64(math.Min(seconds*float64(time.Second), math.MaxInt64/4))
 }
 
-// Take reports whether one more close is allowed at now.
+// Take reports whether one more close is allowed at now, which may be before what
+// another goroutine read off the clock and took with already.
 func (b *Budget) Take(now int64) bool {
+	if b.interval.Load() == 0 {
+		return true
+	}
 	for {
 		full := b.full.Load()
 		base := max(full, now)

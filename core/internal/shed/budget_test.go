@@ -38,6 +38,19 @@ func TestWhatIsGivenBackCanBeTakenAgain(t *testing.T) {
 	}
 }
 
+// Two connections read the clock one after the other, and take in the other order.
+func TestAnInfiniteBudgetTakesAlsoWithAClockThatWasReadEarlier(t *testing.T) {
+	var b Budget
+	b.Init(math.Inf(1), 1)
+	if !b.Take(2) || !b.Take(1) {
+		t.Error("an infinite budget refuses who read the clock before another one")
+	}
+	b.GiveBack()
+	if !b.Take(1) {
+		t.Error("… and who comes after a close was given back")
+	}
+}
+
 func TestABudgetMayBeInfiniteOrTiny(t *testing.T) {
 	var b Budget
 	b.Init(math.Inf(1), 1)
