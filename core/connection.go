@@ -218,10 +218,17 @@ func (c *Connection) setMark(i reasonIndex) (first bool) {
 	if first && before&(bitOpen|bitHijacked) != 0 {
 		c.ctl.shard(c).Leaving.Add(1)
 	}
-	if first && i == ageIndex && c.ctl.ageGrace > 0 {
-		time.AfterFunc(c.ctl.ageGrace, c.cutOld)
+	if first && i == ageIndex {
+		c.limitGrace()
 	}
 	return first
+}
+
+// limitGrace makes the connection end when the AgeGrace is over, if there is one.
+func (c *Connection) limitGrace() {
+	if c.ctl.ageGrace > 0 {
+		time.AfterFunc(c.ctl.ageGrace, c.cutOld)
+	}
 }
 
 // cutOld ends a connection that has outlived the AgeGrace.

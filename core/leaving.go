@@ -131,11 +131,10 @@ func (c *Connection) watch(l *leaving.Channel, e *Exchange) {
 }
 
 // goesForAge reports whether the stream of e has to go because its connection
-// is too old, and whether to ask again where it has not.
+// is too old, and whether to ask again where it has not. That its own response
+// has announced the connection's end changes nothing: it may be the stream that
+// never comes to it.
 func (c *Connection) goesForAge(e *Exchange) (reason uint32, again bool) {
-	if mark, _ := c.marked(); mark != 0 {
-		return 0, false // the connection ends already, by this very response
-	}
 	if exempted(e.state.Load()) {
 		return 0, false
 	}
@@ -143,10 +142,11 @@ func (c *Connection) goesForAge(e *Exchange) (reason uint32, again bool) {
 		c.ctl.heldBack.Add(1)
 		return 0, true
 	}
+	if first := c.setMark(ageIndex); !first {
+		c.limitGrace()
+	}
 	if c.tells() {
 		c.announce(ageIndex, e)
-	} else {
-		c.setMark(ageIndex)
 	}
 	return uint32(ageIndex), false
 }

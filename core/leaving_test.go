@@ -134,6 +134,37 @@ func TestAStreamDoesNotLeaveBecauseItsOwnResponseAnnounces(t *testing.T) {
 	}
 }
 
+func TestAStreamThatHasAnnouncedLeavesAtItsConnectionsAgeAllTheSame(t *testing.T) {
+	for name, proto := range map[string]int{"HTTP/1": 1, "HTTP/2": 2} {
+		for _, late := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				c := newController(t, OnAge(time.Minute))
+				conn := openConnection(c)
+				if proto == 2 {
+					conn.AnnounceWith(func(Reason) {})
+				}
+				r := requestOn(conn, "/events")
+				r.ProtoMajor = proto
+				r, e := c.Begin(r)
+				defer e.End()
+				w := e.Writer(newFakeWriter())
+				leaving := Leaving(r.Context())
+				if late {
+					w.(http.Flusher).Flush()
+				}
+				CloseAfter(r.Context(), ReasonHandler)
+				w.(http.Flusher).Flush()
+				e.Sensitive() // marks the connection where the header has left
+				start := time.Now()
+				<-leaving
+				if d := time.Since(start); d < 54*time.Second || d > 66*time.Second || LeavingReason(r.Context()) != ReasonAge {
+					t.Errorf("%s, late %v: it left after %v for %q", name, late, d, LeavingReason(r.Context()))
+				}
+			})
+		}
+	}
+}
+
 func TestAStreamLeavesWhenAnotherOnesRuleEndsItsHTTP2Connection(t *testing.T) {
 	c := newController(t, OnRoutes("/login"))
 	conn := openConnection(c)

@@ -44,16 +44,23 @@ func TestTheBudgetIsAskedAgainForASilentConnection(t *testing.T) {
 
 // A stream that does not leave is cut after the grace.
 func TestWhatOutlivesTheAgeGraceIsCut(t *testing.T) {
-	for name, wait := range map[string]func(*core.Controller, *http.Request){
-		"it has been told by Leaving": func(_ *core.Controller, r *http.Request) { <-core.Leaving(r.Context()) },
-		"its response has announced": func(ctl *core.Controller, _ *http.Request) {
+	for name, wait := range map[string]func(*core.Controller, http.ResponseWriter, *http.Request){
+		"it has been told by Leaving": func(_ *core.Controller, _ http.ResponseWriter, r *http.Request) {
+			<-core.Leaving(r.Context())
+		},
+		"its own response has announced, and Leaving told it": func(_ *core.Controller, w http.ResponseWriter, r *http.Request) {
+			core.CloseAfter(r.Context(), core.ReasonHandler)
+			w.(http.Flusher).Flush()
+			<-core.Leaving(r.Context())
+		},
+		"its response has announced": func(ctl *core.Controller, _ http.ResponseWriter, _ *http.Request) {
 			clienttest.Eventually(t, "the connection is too old", func() bool { return ctl.Connections(1)[0].Age > 2*shortAge })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl := servertest.NewController(t, core.OnAge(shortAge), core.AgeGrace(shortAge))
 			s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				wait(ctl, r)
+				wait(ctl, w, r)
 				io.WriteString(w, "hello")
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
