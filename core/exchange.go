@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -112,6 +113,16 @@ func (s *scoped) Value(key any) any {
 		return s
 	}
 	return s.context.Value(key)
+}
+
+// String keeps a program that prints its context from reading what handlers write
+// meanwhile, such as the header of the request that is in it.
+func (s *scoped) String() string {
+	const own = "politeclose exchange"
+	if parent, ok := s.context.(fmt.Stringer); ok {
+		return parent.String() + ".WithValue(" + own + ")"
+	}
+	return own
 }
 
 func (s *scoped) Deadline() (time.Time, bool) { return s.context.Deadline() }

@@ -103,10 +103,13 @@ func (w *serverWriter) write(n int) {
 		e.commitImplicitly()
 		state = e.state.Load()
 	}
-	if decidedIn(state) != 0 && state&stateTold == 0 {
+	if untold(state) {
 		e.writes(n)
 	}
 }
+
+// untold reports whether there is an announcement that has not left.
+func untold(state uint32) bool { return decidedIn(state) != 0 && state&stateTold == 0 }
 
 // commitImplicitly is the commit point of a handler that names no status.
 // net/http writes the header at its next step unless there is something to
@@ -207,9 +210,30 @@ func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	if w.over() {
 		return 0, http.ErrHandlerTimeout
 	}
-	w.write(flushing)
-	return w.below.(io.ReaderFrom).ReadFrom(src)
+	w.write(0)
+	e, below := w.exchange(), w.below.(io.ReaderFrom)
+	if e.place != atTheEntry || !untold(e.state.Load()) {
+		w.write(flushing)
+		return below.ReadFrom(src)
+	}
+	// A source that fails at once leaves nothing to be announced. net/http copies
+	// by Write where the connection has no ReadFrom, and otherwise looks at so
+	// much of the source before it writes the header (go.dev/issue/5660).
+	if _, ok := e.conn.Conn().(io.ReaderFrom); !ok {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	first, err := below.ReadFrom(io.LimitReader(src, sniffed))
+	e.writes(int(first))
+	if err != nil || first < sniffed {
+		return first, err
+	}
+	e.tell()
+	rest, err := below.ReadFrom(src)
+	return first + rest, err
 }
+
+// sniffed is net/http's sniffLen.
+const sniffed = 512
 
 func (w http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.below.(http.Hijacker).Hijack()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -338,11 +340,55 @@ func TestAHandlerThatGoesOnAfterItsEndWritesToNobody(t *testing.T) {
 	client.ExpectOpen()
 }
 
+// copyThenAbort copies n bytes by the response's ReadFrom before the source fails.
+func copyThenAbort(n int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		source := io.MultiReader(strings.NewReader(strings.Repeat("x", n)), iotest.ErrReader(io.ErrUnexpectedEOF))
+		if _, err := io.Copy(w, struct{ io.Reader }{source}); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+func TestACopyWhoseSourceFailsLaterHasAnnounced(t *testing.T) {
+	ctl := servertest.NewController(t)
+	s := servertest.New(t, ctl, servertest.NewHTTP(copyThenAbort(600))).Start()
+	ctl.Drain()
+	client := clienttest.Dial(t, s.Address)
+	client.Send(clienttest.Request("GET", "/"))
+	if rest, _ := client.Rest(); !strings.Contains(rest, "Connection: close") {
+		t.Errorf("the client got %q", rest)
+	}
+	s.ExpectStats("it is counted", func(s core.Stats) bool { return s.Open == 0 && s.Closes[core.ReasonDrain] == 1 })
+}
+
+func TestACopyThatAnnouncesIsTheSameBytes(t *testing.T) {
+	for _, size := range []int{0, 511, 512, 513, 5000} {
+		ctl := servertest.NewController(t, core.OnRoutes("/login"))
+		s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.Copy(w, struct{ io.Reader }{strings.NewReader(strings.Repeat("x", size))})
+		}))).Start()
+		client := clienttest.Dial(t, s.Address)
+		kept := client.Get("/")
+		closed := client.Get("/login")
+		client.ExpectClosed(closed)
+		for _, h := range []http.Header{kept.Header, closed.Header} {
+			h.Del("Connection")
+			h.Del("Date")
+		}
+		if kept.Body != closed.Body || len(kept.Body) != size || !maps.EqualFunc(kept.Header, closed.Header, slices.Equal) {
+			t.Errorf("%d bytes: %v %d, and announced %v %d", size, kept.Header, len(kept.Body), closed.Header, len(closed.Body))
+		}
+	}
+}
+
 func TestAResponseThatIsAbortedBeforeAnythingLeftAnnouncesNothing(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"at once":           func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"behind a header":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic(http.ErrAbortHandler) },
-		"behind some bytes": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello"); panic(http.ErrAbortHandler) },
+		"at once":                             func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"behind a header":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic(http.ErrAbortHandler) },
+		"behind some bytes":                   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello"); panic(http.ErrAbortHandler) },
+		"where a copy's source fails at once": copyThenAbort(0),
+		"where a copy's source fails early":   copyThenAbort(511),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl := servertest.NewController(t)
