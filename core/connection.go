@@ -263,8 +263,11 @@ func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first boo
 
 // speak notes the protocol, once, and counts the connection under it.
 func (c *Connection) speak(p protocol) {
-	if c.protocol() == protocolUnknown && p != protocolUnknown {
-		c.set(uint32(p) << protocolShift)
+	if c.protocol() != protocolUnknown || p == protocolUnknown {
+		return
+	}
+	// The first streams of an HTTP/2 connection may begin at once.
+	if before := c.set(uint32(p) << protocolShift); before>>protocolShift&protocolMask == uint32(protocolUnknown) {
 		c.ctl.opened[p].Add(1)
 	}
 }
