@@ -180,6 +180,28 @@ func TestAServerMayHaveTheHooksOfAnotherTrackedOne(t *testing.T) {
 	}
 }
 
+func TestAHookThatCallsAnotherTrackedServersLeavesItItsConnections(t *testing.T) {
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		ctl := servertest.NewController(t)
+		first, second := servertest.NewHTTP(servertest.Hello), servertest.NewHTTP(servertest.Hello)
+		track(t, first, ctl)
+		second.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return first.ConnContext(ctx, c) }
+		second.ConnState = func(c net.Conn, state http.ConnState) { first.ConnState(c, state) }
+		s := servertest.New(t, ctl, second).Start(over.Opts...)
+		client := over.Dial(t, s.Address)
+		client.ExpectKept(get(t, client, "/"))
+		s.BeginDrain()
+		client.ExpectClosed(get(t, client, "/"))
+		client.Close()
+		if report := s.MustEnd(); report.Announced != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+		if impaired := ctl.Stats().Impaired; len(impaired) > 0 {
+			t.Errorf("impaired: %v", impaired)
+		}
+	})
+}
+
 func track(t *testing.T, srv *http.Server, ctl *core.Controller) {
 	t.Helper()
 	if err := stdlib.Track(srv, ctl); err != nil {

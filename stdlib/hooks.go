@@ -38,7 +38,8 @@ type (
 	}
 	connContextHook struct {
 		hook
-		next func(context.Context, net.Conn) context.Context
+		server *http.Server
+		next   func(context.Context, net.Conn) context.Context
 	}
 	connStateHook struct {
 		hook
@@ -67,7 +68,7 @@ func (t *tracker) attach(srv *http.Server) {
 		srv.BaseContext = (&baseContextHook{t.hook(&t.hooks[0]), srv, srv.BaseContext}).call
 	}
 	if !same(srv.ConnContext, (*connContextHook)(nil).call) {
-		srv.ConnContext = (&connContextHook{t.hook(&t.hooks[1]), srv.ConnContext}).call
+		srv.ConnContext = (&connContextHook{t.hook(&t.hooks[1]), srv, srv.ConnContext}).call
 	}
 	if !same(srv.ConnState, (*connStateHook)(nil).call) {
 		srv.ConnState = (&connStateHook{t.hook(&t.hooks[2]), srv.ConnState}).call
@@ -176,12 +177,19 @@ func (h *connContextHook) call(ctx context.Context, c net.Conn) context.Context 
 			return nil // net/http panics and names ConnContext
 		}
 	}
-	if h.isLatest() {
+	if h.isLatest() && h.isOf(in) {
 		if r := h.tracker.open(in, c); r != nil {
 			ctx = r.Context(ctx)
 		}
 	}
 	return ctx
+}
+
+// isOf reports whether a connection, by its context, may be one of the hook's server.
+// The hook of another server may call this one.
+func (h *connContextHook) isOf(ctx context.Context) bool {
+	srv, known := ctx.Value(http.ServerContextKey).(*http.Server)
+	return !known || srv == h.server
 }
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
