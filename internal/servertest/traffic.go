@@ -24,20 +24,29 @@ type Traffic struct {
 	ready    sync.WaitGroup
 }
 
-// NewTraffic starts so many clients. Over HTTP/2 eight of them share a connection. It
-// returns when each of them has an answer; what fails before that is sent again, for
-// a reason of the machine's: net/http closes an HTTP/2 connection whose client has not
-// come to its SETTINGS within 2 s.
+// NewTraffic starts so many clients. Over HTTP/2 eight of them share a connection,
+// which the first of them makes: all at once they would make eight, and some of those
+// might still be waiting to be accepted when the listener is closed. It returns when
+// each client has an answer; what fails before that is sent again, for a reason of the
+// machine's: net/http closes an HTTP/2 connection whose client has not come to its
+// SETTINGS within 2 s.
 func NewTraffic(url string, clients int, http2 bool) *Traffic {
 	t := &Traffic{errors: make(chan error, clients)}
 	t.ready.Add(clients)
-	var transport *http.Transport
-	for i := range clients {
-		if !http2 || i%8 == 0 {
-			transport = newTransport(http2)
+	together := 1
+	if http2 {
+		together = 8
+	}
+	for begun := 0; begun < clients; begun += together {
+		client := &http.Client{Transport: newTransport(http2)}
+		connected := make(chan struct{})
+		t.clients.Go(func() { t.ask(client, url, http2, func() { close(connected) }) })
+		for range min(together, clients-begun) - 1 {
+			t.clients.Go(func() {
+				<-connected
+				t.ask(client, url, http2, func() {})
+			})
 		}
-		client := &http.Client{Transport: transport}
-		t.clients.Go(func() { t.ask(client, url, http2) })
 	}
 	t.ready.Wait()
 	return t
@@ -56,12 +65,13 @@ func newTransport(http2 bool) *http.Transport {
 // onceOnly keeps a body from being sent again.
 type onceOnly struct{ io.Reader }
 
-func (t *Traffic) ask(client *http.Client, url string, http2 bool) {
+func (t *Traffic) ask(client *http.Client, url string, http2 bool, connected func()) {
 	defer client.CloseIdleConnections()
 	ready, begun := false, time.Now()
 	getReady := func() {
 		if !ready {
 			ready = true
+			connected()
 			t.ready.Done()
 		}
 	}
