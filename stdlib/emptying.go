@@ -144,10 +144,6 @@ func (d *drain) cutWhatIsLeft() {
 	}
 	left := d.connections()
 	for _, r := range left {
-		if r.gone.Load()&goneBoth == goneBoth { // by itself, and is off the list in a moment
-			r.count()
-			continue
-		}
 		if !r.told() || !r.closing() {
 			d.err = d.verdict // not only a socket that waits for its client's end
 		}

@@ -227,14 +227,14 @@ func (r *record) leave(gone uint32) {
 	if old := r.gone.Or(gone); old&goneBoth == goneBoth || (old|gone)&goneBoth != goneBoth {
 		return
 	}
-	hijacked := r.Hijacked()
-	r.Gone(r.ending())
 	r.count()
 	t := r.tracker()
 	t.records.remove(r)
-	if hijacked {
+	if r.Hijacked() {
 		r.tally.hijacked.Add(-1)
 	}
+	// Stats say that it has gone when no drain can find it any more.
+	r.Gone(r.ending())
 	live := r.tally.live.Add(-1)
 	if live == 0 && r.tally.over.Load() {
 		t.forget(r.tally)
