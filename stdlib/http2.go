@@ -10,8 +10,8 @@ import (
 
 // Where HTTP/2 goes past us.
 const (
-	http2Configured = "golang.org/x/net/http2.ConfigureServer was called after stdlib.Track and serves HTTP/2 past us: " +
-		"a connection ends with a single GOAWAY, which can cost a request; configure HTTP/2 with http.Server.HTTP2 instead"
+	http2Configured = "HTTP/2 was turned on after stdlib.Track, by golang.org/x/net/http2.ConfigureServer or in http.Server.Protocols, and goes past us: " +
+		"a connection ends with a single GOAWAY, which can cost a request; set Protocols before Track, and configure HTTP/2 with http.Server.HTTP2"
 	http2Unknown = "net/http of this Go release serves HTTP/2 in a way that politeclose does not know: " +
 		"a connection ends with a single GOAWAY, which can cost a request; ask for a newer politeclose"
 )

@@ -81,27 +81,41 @@ func TestOverHTTP2AHookSeesEachConnectionAsOne(t *testing.T) {
 }
 
 func TestOverHTTP2WhatElseServesItSinceTrack(t *testing.T) {
-	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
-		ctl := servertest.NewController(t)
-		srv := servertest.NewHTTP2(servertest.Hello)
-		if err := stdlib.Track(srv, ctl); err != nil {
-			t.Fatal(err)
-		}
-		if err := http2.ConfigureServer(srv, nil); err != nil {
-			t.Fatal(err)
-		}
-		l := servertest.Listen(t)
-		servertest.Serve(t, srv, l, over)
-		client := over.DialHTTP2(t, l.Addr().String())
-		client.Get("/")
-		ctl.Drain()
-		client.Get("/")
-		client.ExpectEnd()
-		client.Close()
-		polite := len(client.LastStreams) == 2 && client.LastStreams[0] == 1<<31-1
-		// Since Go 1.27 it goes past us.
-		if said := impaired(ctl, "ConfigureServer"); polite != (said == 0) {
-			t.Errorf("the GOAWAYs name the streams %v, and it was counted %d times", client.LastStreams, said)
-		}
-	})
+	for name, turnOn := range map[string]func(*http.Server) error{
+		"ConfigureServer": func(srv *http.Server) error { return http2.ConfigureServer(srv, nil) },
+		"Protocols": func(srv *http.Server) error {
+			srv.Protocols = servertest.NewHTTP2(nil).Protocols
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				ctl := servertest.NewController(t)
+				srv := servertest.NewHTTP2(servertest.Hello)
+				if name == "Protocols" {
+					srv.Protocols = new(http.Protocols)
+					srv.Protocols.SetHTTP1(true)
+				}
+				if err := stdlib.Track(srv, ctl); err != nil {
+					t.Fatal(err)
+				}
+				if err := turnOn(srv); err != nil {
+					t.Fatal(err)
+				}
+				l := servertest.Listen(t)
+				servertest.Serve(t, srv, l, over)
+				client := over.DialHTTP2(t, l.Addr().String())
+				client.Get("/")
+				ctl.Drain()
+				client.Get("/")
+				client.ExpectEnd()
+				client.Close()
+				polite := len(client.LastStreams) == 2 && client.LastStreams[0] == 1<<31-1
+				// Since Go 1.27 it goes past us.
+				if said := impaired(ctl, name); polite != (said == 0) {
+					t.Errorf("the GOAWAYs name the streams %v, and it was counted %d times", client.LastStreams, said)
+				}
+			})
+		})
+	}
 }

@@ -23,8 +23,9 @@ import (
 // What is assigned to these fields afterwards, before the server serves, gets ours
 // in front of it when it does, by the BaseContext hook. If that is replaced itself,
 // the tracking goes on without what was replaced, which is said once and counted in
-// [core.Stats.Impaired]. Tracking a server twice with one Controller does nothing;
-// with another one, and with nil arguments, it is an error.
+// [core.Stats.Impaired], and so is HTTP/2 that srv.Protocols turns on after Track,
+// where it then goes past us (Go 1.27). Tracking a server twice with one Controller
+// does nothing; with another one, and with nil arguments, it is an error.
 //
 // The server's connections are those of [Listener]: the BaseContext hook serves the
 // listener that net/http hands to it, in our wrapping, and returns when the server
