@@ -1,6 +1,7 @@
 package stdlib
 
 import (
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,19 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.record.hear()
 		}
 		c.seeRead(p[:n], err)
+	}
+	return n, err
+}
+
+// WriteTo is what io.Copy calls, such as that of a proxy which has hijacked the
+// connection. It returns without an error where the client has closed its side.
+func (c *conn) WriteTo(w io.Writer) (int64, error) {
+	if c.closed() {
+		return 0, net.ErrClosed
+	}
+	n, err := c.TCPConn.WriteTo(w)
+	if err == nil && c.record != nil {
+		c.seeRead(nil, io.EOF)
 	}
 	return n, err
 }

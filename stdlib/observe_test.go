@@ -58,6 +58,16 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 	handler.HandleFunc("/", servertest.Hello)
 	taken := echoing{make(chan net.Conn, 1)}
 	handler.Handle("/take", taken)
+	handler.HandleFunc("/copy", func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: copy\r\nConnection: Upgrade\r\n\r\n")
+		io.Copy(io.Discard, conn) // as a proxy does, which does not call Read where there is a WriteTo
+	})
 	handler.HandleFunc("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for _, test := range []struct {
 		name   string
@@ -100,6 +110,12 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 		{"its handler takes it over, and the client leaves", core.HowClient, "", func(t *testing.T, c *clienttest.Conn) {
 			take(t, c)
 			clienttest.Receive(t, "the hijack", taken.taken)
+			c.Close()
+		}},
+		{"its handler copies from it until the client leaves", core.HowClient, "", func(t *testing.T, c *clienttest.Conn) {
+			if r := c.Get("/copy", "Connection: Upgrade", "Upgrade: copy"); r.Status != http.StatusSwitchingProtocols {
+				t.Errorf("the upgrade was answered with %d", r.Status)
+			}
 			c.Close()
 		}},
 		{"its handler takes it over and closes it", core.HowHandler, "", func(t *testing.T, c *clienttest.Conn) {
