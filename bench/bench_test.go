@@ -30,9 +30,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// tiny is enough to see that a number moves. Of a single round of a millisecond a
-// busy machine may leave one exchange, and what else it did meanwhile.
-var tiny = sizes{5, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
+// tiny is enough to see that a number moves.
+var tiny = sizes{1, time.Millisecond, 5, time.Millisecond, 1, 1, 300 * time.Millisecond}
 
 func TestTheReportHasARowForEverythingThatIsCompared(t *testing.T) {
 	var stdout, stderr bytes.Buffer
@@ -151,8 +150,12 @@ func slow(delay time.Duration) arrangement {
 
 func TestWhatASlowArrangementCostsShows(t *testing.T) {
 	const delay = 2 * time.Millisecond
+	// Of a single round of a millisecond a busy machine may leave one exchange, and
+	// what else it did meanwhile.
+	size := tiny
+	size.exchangeRounds = 5
 	for _, p := range []protocol{http1, http2} {
-		costs, err := exchangeCosts(t.Context(), p, []arrangement{bare(netHTTP), slow(delay)}, tiny)
+		costs, err := exchangeCosts(t.Context(), p, []arrangement{bare(netHTTP), slow(delay)}, size)
 		if err != nil {
 			t.Fatal(err)
 		}
