@@ -15,7 +15,7 @@ import (
 // connection was hijacked says so with it. Where the exchange does not decide,
 // it does nothing.
 func (e *Exchange) Commit(h http.Header, status int) {
-	if informational(status) || !e.Decides() {
+	if !final(status) || !e.Decides() {
 		return
 	}
 	if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
@@ -26,8 +26,10 @@ func (e *Exchange) Commit(h http.Header, status int) {
 	}
 }
 
-func informational(status int) bool {
-	return status < 200 && status != http.StatusSwitchingProtocols
+// final reports whether a status is the response's own. Below 100 and above 999
+// net/http panics, and whoever recovers from that may still answer.
+func final(status int) bool {
+	return status >= 200 && status <= 999 || status == http.StatusSwitchingProtocols
 }
 
 // conclude is what the first commit does. before is the state that it found. h

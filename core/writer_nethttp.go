@@ -33,14 +33,14 @@ func (w *serverWriter) WriteHeader(status int) {
 	e := w.exchange()
 	switch {
 	case e.kind == partKind:
-		if !informational(status) {
+		if final(status) {
 			e.report()
 		}
 		w.below.WriteHeader(status)
-	case informational(status) && !e.tooLate(e.state.Load()):
-		header.WithoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
-	case !informational(status):
+	case final(status):
 		e.writeHeader(status)
+	case !e.tooLate(e.state.Load()):
+		header.WithoutConnection(w.Header(), func() { w.below.WriteHeader(status) })
 	}
 }
 

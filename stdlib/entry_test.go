@@ -362,6 +362,31 @@ func TestAHandlerThatGoesOnAfterItsEndWritesToNobody(t *testing.T) {
 	client.ExpectOpen()
 }
 
+func TestWhoRecoversFromAStatusThatThereIsNotStillAnswers(t *testing.T) {
+	for _, status := range []int{0, 99, 1000, 10001} {
+		ctl := servertest.NewController(t, core.OnStatus(http.StatusInternalServerError))
+		s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%d did not panic", status)
+				}
+				http.Error(w, "recovered", http.StatusInternalServerError)
+			}()
+			w.WriteHeader(status)
+		}))).Start()
+		client := clienttest.Dial(t, s.Address)
+		response := client.Get("/")
+		if response.Status != http.StatusInternalServerError {
+			t.Errorf("%d was answered with %d over HTTP/1", status, response.Status)
+		}
+		client.ExpectClosed(response)
+		if got := clienttest.DialUnencryptedHTTP2(t, s.Address).Get("/").Status; got != http.StatusInternalServerError {
+			t.Errorf("%d was answered with %d over HTTP/2", status, got)
+		}
+		s.ExpectStats("both are announced for their status", func(stats core.Stats) bool { return stats.Closes[core.ReasonStatus] == 2 })
+	}
+}
+
 // copyThenAbort copies n bytes by the response's ReadFrom before the source fails.
 func copyThenAbort(n int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
