@@ -42,6 +42,7 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{"no Controller", ctx, srv, nil, nil, []string{"Controller", "nil", "core.New"}},
 		{"a nil option", ctx, srv, ctl, []stdlib.ServeOption{stdlib.LameDuck(0), nil}, []string{"option 2", "nil"}},
 		{"no listener", ctx, srv, ctl, []stdlib.ServeOption{stdlib.On(nil)}, []string{"On", "nil"}},
+		{"no listener, of a type", ctx, srv, ctl, []stdlib.ServeOption{stdlib.On((*net.TCPListener)(nil)), stdlib.OnListening(func(net.Addr) {})}, []string{"On", "nil"}},
 		{"a certificate without a key", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS("cert.pem", "")}, []string{"TLS", `"cert.pem"`, "both"}},
 		{"a key without a certificate", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS("", "key.pem")}, []string{"TLS", `"key.pem"`, "both"}},
 		{"a certificate that is not there", ctx, srv, ctl, []stdlib.ServeOption{stdlib.TLS(missing, missing)}, []string{"TLS", missing}},

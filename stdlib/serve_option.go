@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -54,7 +55,7 @@ type serveConfig struct {
 // no longer known.
 func On(l net.Listener) ServeOption {
 	return func(c *serveConfig) error {
-		if l == nil {
+		if v := reflect.ValueOf(l); l == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 			return errors.New("On: the listener is nil")
 		}
 		c.listener = l
