@@ -188,9 +188,9 @@ func (l *breaking) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// wrappedTemporary is an error at which net/http does not try again: it asks the
+// errWrappedTemporary is an error at which net/http does not try again: it asks the
 // outermost one whether it is temporary.
-var wrappedTemporary = fmt.Errorf("a test: %w", syscall.EMFILE)
+var errWrappedTemporary = fmt.Errorf("a test: %w", syscall.EMFILE)
 
 func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
 	noBuffers := errors.New("no buffer space for a test")
@@ -229,7 +229,7 @@ func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
 		}
 		for name, failure := range map[string]error{
 			"that comes again":                noBuffers,
-			"that has a temporary one within": wrappedTemporary,
+			"that has a temporary one within": errWrappedTemporary,
 		} {
 			t.Run(name, func(t *testing.T) {
 				var broken atomic.Bool
@@ -280,7 +280,7 @@ func TestAnErrorOfAcceptEndsTheLameDuckOfAShutdown(t *testing.T) {
 	}{
 		{"and is returned", noBuffers, noBuffers},
 		{"also where the program has closed the listener", net.ErrClosed, nil},
-		{"also where it has a temporary one within", wrappedTemporary, wrappedTemporary},
+		{"also where it has a temporary one within", errWrappedTemporary, errWrappedTemporary},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctl := servertest.NewController(t)

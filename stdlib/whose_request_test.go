@@ -475,7 +475,7 @@ func TestATrackedServersHandlerBelowAContextThatWasReplacedChangesNoCount(t *tes
 func TestAContextThatIsPrintedShowsNothingOfTheRequest(t *testing.T) {
 	for name, tracked := range map[string]bool{"over HTTP/2": true, "untracked": false} {
 		printed := make(chan string, 1)
-		print := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		printing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			go func() { printed <- fmt.Sprintf("%v", ctx) }()
 			w.Header().Set("X", "written meanwhile")
@@ -484,11 +484,11 @@ func TestAContextThatIsPrintedShowsNothingOfTheRequest(t *testing.T) {
 		})
 		ctl := servertest.NewController(t)
 		if tracked {
-			s := servertest.New(t, ctl, servertest.NewHTTP2(print)).Start()
+			s := servertest.New(t, ctl, servertest.NewHTTP2(printing)).Start()
 			clienttest.DialUnencryptedHTTP2(t, s.Address).Get("/secret")
 		} else {
 			r := httptest.NewRequest("GET", "/secret", nil)
-			stdlib.Middleware(ctl)(print).ServeHTTP(httptest.NewRecorder(), r)
+			stdlib.Middleware(ctl)(printing).ServeHTTP(httptest.NewRecorder(), r)
 		}
 		if got := clienttest.Receive(t, "the context", printed); strings.Contains(got, "secret") || !strings.Contains(got, "politeclose") {
 			t.Errorf("%s: %q", name, got)
