@@ -46,7 +46,7 @@ user_pref("network.connectivity-service.enabled", false);
 // the browser has ended.
 func profileFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "politeclose-browser")
+	folder, err := os.MkdirTemp("", "politeclose-browser") //nolint:usetesting // that tries once
 	if err != nil {
 		t.Fatal(err)
 	}
