@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/politeclose/politeclose/core/internal/callback"
 )
 
 // Drain raises the drain flag: responses announce that their connection ends
@@ -18,7 +16,7 @@ func (c *Controller) Drain() { c.drain.Raise() }
 
 // DrainAndClose is for servers: it is [Controller.Drain] for one that closes its
 // listener at once and cannot empty it first. It calls closeListener when the flag is
-// up, and returns when that has. Until then, and for 20 ms at most, responses that
+// up, and returns when that has. Until then, and for 250 ms at most, responses that
 // announce for the drain wait with it: a client that is told connects again, and
 // would be reset in the queue of a socket that is closed a moment later.
 func (c *Controller) DrainAndClose(closeListener func()) {
@@ -30,6 +28,10 @@ func (c *Controller) DrainAndClose(closeListener func()) {
 	close(closed)
 }
 
+// closePatience is for a Close that hangs. On a busy machine the goroutine that closes
+// may be off the CPU for tens of milliseconds.
+const closePatience = 250 * time.Millisecond
+
 // awaitClose waits for the closeListener of a DrainAndClose. Where that hangs only
 // those wait that come in its first moment.
 func (p *drainProgress) awaitClose() {
@@ -37,7 +39,7 @@ func (p *drainProgress) awaitClose() {
 	if closed == nil {
 		return
 	}
-	enough := time.NewTimer(callback.Patience)
+	enough := time.NewTimer(closePatience)
 	defer enough.Stop()
 	select {
 	case <-*closed:

@@ -46,7 +46,7 @@ func TestNobodyIsToldWhileAListenerIsBeingClosed(t *testing.T) {
 		waits []time.Duration // of one response after another
 	}{
 		"soon":                  {5 * time.Millisecond, []time.Duration{5 * time.Millisecond, 0}},
-		"by a Close that hangs": {time.Hour, []time.Duration{callback.Patience, 0}},
+		"by a Close that hangs": {time.Hour, []time.Duration{closePatience, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
