@@ -126,7 +126,7 @@ type observed struct {
 
 // seenConn is one connection.
 type seenConn struct {
-	opened   time.Time
+	first    time.Time // request: never older here than to the Controller
 	requests int
 	old      int // requests at an age above oldAge
 }
@@ -163,8 +163,7 @@ func startObserved(t *testing.T, b *book, encrypted bool, options ...core.Option
 	tracked := srv.ConnContext
 	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		ctx = tracked(ctx, conn)
-		// Never older here than to the Controller.
-		return context.WithValue(ctx, seenConnKey{}, &seenConn{opened: time.Now()})
+		return context.WithValue(ctx, seenConnKey{}, &seenConn{})
 	}
 	// At the end nobody but a proxy's idle connections is left.
 	serveOptions := []stdlib.ServeOption{stdlib.On(listener), stdlib.IdleGrace(10 * time.Millisecond)}
@@ -185,8 +184,10 @@ func (o *observed) see(r *http.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.seen[conn] = true
-	conn.requests++
-	if time.Since(conn.opened) > oldAge {
+	if conn.requests++; conn.requests == 1 {
+		conn.first = time.Now()
+	}
+	if time.Since(conn.first) > oldAge {
 		conn.old++
 	}
 }
