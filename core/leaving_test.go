@@ -299,10 +299,9 @@ func TestBackgroundWorkThatAsksForLeavingTakesNoLaterExchangeOutOfFlight(t *test
 		t.Cleanup(cancel)
 		return r.WithContext(ctx)
 	}
-	var background context.Context
-	exchange(c, request(), func(_ http.ResponseWriter, r *http.Request) {
-		background = context.WithoutCancel(r.Context())
-	})
+	first := request()
+	background := context.WithoutCancel(first.Context())
+	exchange(c, first, func(http.ResponseWriter, *http.Request) {})
 	exchange(c, request(), func(_ http.ResponseWriter, r *http.Request) {
 		Leaving(background)
 		if n := c.Stats().InFlight; n != 1 {

@@ -42,13 +42,20 @@ func TestNobodyNoticesRestartsWithReusePort(t *testing.T) {
 		t.Skip("only Linux steers")
 	}
 	var stdout, stderr bytes.Buffer
-	status := clienttest.Undisturbed(t, clienttest.Watched(func() (status int) {
+	restarts := clienttest.Watched(func() (status int) {
 		stdout.Reset()
 		stderr.Reset()
 		return run(t.Context(), []string{"-method", "reuseport", "-restarts", "3", "-clients", "16", "-think", "5ms"}, &stdout, &stderr, true)
-	}), func(status int) bool { return status != 0 })
-	if status != 0 {
-		t.Errorf("exit status %d, want 0:\n%s%s", status, &stdout, &stderr)
+	})
+	for again := false; ; again = true { // a machine that has too much to do delays a request as well
+		status := clienttest.Undisturbed(t, restarts, func(status int) bool { return status != 0 })
+		if status != 0 {
+			t.Fatalf("exit status %d, want 0:\n%s%s", status, &stdout, &stderr)
+		}
+		if again || strings.Contains(stdout.String(), "nobody noticed") {
+			break
+		}
+		t.Logf("measured again:\n%s", &stdout)
 	}
 	for line := range strings.Lines(stdout.String()) {
 		if width := utf8.RuneCountInString(line) - 1; width > 80 {

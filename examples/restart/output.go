@@ -28,11 +28,11 @@ func (r result) all() restart.Result {
 	}
 }
 
+// answered reports whether all requests were sent and answered.
+func (r result) answered() bool { return r.all().Lost == 0 && r.all().Refused == 0 }
+
 // unnoticed reports whether no client noticed a restart.
-func (r result) unnoticed() bool {
-	all := r.all()
-	return all.Lost == 0 && all.Refused == 0 && all.Delayed == 0
-}
+func (r result) unnoticed() bool { return r.answered() && r.all().Delayed == 0 }
 
 func writeTable(w io.Writer, s settings, results []result) error {
 	out := &demonstration.Printer{W: w}
