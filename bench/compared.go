@@ -20,7 +20,7 @@ func comparedSection() (string, error) {
 	var text strings.Builder
 	text.WriteString("## What is compared\n\n| name | what it is | version |\n| --- | --- | --- |\n")
 	for _, c := range []struct{ name, is, module string }{
-		{"politeclose", "the middleware or adapter, with `stdlib.Track` and `stdlib.Listener`. \"Drain and routes\": three patterns. \"Every rule\": " +
+		{"politeclose", "`stdlib.Track` and `stdlib.Listener`, as `stdlib.Serve` has them, and in a router its adapter's middleware. \"Drain and routes\": three patterns. \"Every rule\": " +
 			"also `Exempt`, `OnAge`, `OnRequestCount`, `OnStatus`, `OnMatch`, `OnLoad` with two signals, `DrainWhen`; none of them ends a connection. " +
 			"\"Observed\": with an observer, `promadapter`'s collector and the status page, compared with the same without", ""},
 		{"the eager header", "`if leaving.Load() { w.Header().Set(\"Connection\", \"close\") }` before the handler; the flag is down", ""},

@@ -13,11 +13,11 @@ import (
 	"github.com/politeclose/politeclose/echoadapter"
 	"github.com/politeclose/politeclose/echov5adapter"
 	"github.com/politeclose/politeclose/ginadapter"
-	"github.com/politeclose/politeclose/stdlib"
 )
 
 // framework serves an application on a route, behind the framework's adapter
-// unless the Controller is nil.
+// unless the Controller is nil. net/http needs none: the entry of a server that is
+// tracked does all of it.
 type framework struct {
 	name  string
 	serve func(*core.Controller, http.HandlerFunc) http.Handler
@@ -32,8 +32,8 @@ func (f framework) alone() string { return f.name + " alone" }
 // requestPath is what every request asks for.
 const requestPath = "/api/users/7"
 
-var netHTTP = framework{name: "net/http", serve: func(ctl *core.Controller, application http.HandlerFunc) http.Handler {
-	return stdlib.Middleware(ctl)(application)
+var netHTTP = framework{name: "net/http", serve: func(_ *core.Controller, application http.HandlerFunc) http.Handler {
+	return application
 }}
 
 var chiRouter = framework{name: "chi", serve: func(ctl *core.Controller, application http.HandlerFunc) http.Handler {
