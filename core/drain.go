@@ -32,8 +32,8 @@ func (c *Controller) DrainAndClose(closeListener func()) {
 // may be off the CPU for tens of milliseconds.
 const closePatience = 250 * time.Millisecond
 
-// awaitClose waits for the closeListener of a DrainAndClose. Where that hangs only
-// those wait that come in its first moment.
+// awaitClose waits for the closeListener of a DrainAndClose. One that hangs holds up
+// the responses of its first closePatience, and no later ones.
 func (p *drainProgress) awaitClose() {
 	closed := p.closing.Load()
 	if closed == nil {

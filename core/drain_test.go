@@ -51,12 +51,16 @@ func TestNobodyIsToldWhileAListenerIsBeingClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctl := newController(t)
-				go ctl.DrainAndClose(func() {
-					if !ctl.Draining() {
-						t.Error("the flag is not up yet")
-					}
-					time.Sleep(c.takes)
-				})
+				closed := make(chan struct{})
+				go func() {
+					defer close(closed)
+					ctl.DrainAndClose(func() {
+						if !ctl.Draining() {
+							t.Error("the flag is not up yet")
+						}
+						time.Sleep(c.takes)
+					})
+				}()
 				synctest.Wait()
 				for _, want := range c.waits {
 					began := time.Now()
@@ -65,7 +69,7 @@ func TestNobodyIsToldWhileAListenerIsBeingClosed(t *testing.T) {
 						t.Errorf("it took %v, want %v; announced %v", took, want, w.announces())
 					}
 				}
-				time.Sleep(c.takes)
+				<-closed
 			})
 		})
 	}

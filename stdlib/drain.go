@@ -252,7 +252,7 @@ func (d *drain) raiseFlag() {
 }
 
 // raise raises the flag and, where there is no lame duck, closes at once what nobody
-// empties. A Close of the user's that hangs is not waited for.
+// empties. A Close of the user's that hangs holds it up for lastWait at most.
 func (d *drain) raise() {
 	var open []*listener
 	d.tracker.each(d, func(t *tally) {

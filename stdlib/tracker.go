@@ -20,8 +20,8 @@ type tracker struct {
 	lingering lingering
 
 	installed  sync.Once
-	installErr error // of installed
-	given      programsHooks
+	installErr error           // of installed
+	given      programsHooks   // what disown puts back
 	hooked     bool            // the program has hooks of its own
 	attached   sync.Once       // by the first Serve, once more
 	hooking    sync.Mutex      // while the server's hooks are being set

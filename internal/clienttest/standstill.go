@@ -13,8 +13,8 @@ const longestStandstill = 500 * time.Millisecond
 const measurements = 5
 
 // Undisturbed returns what measure does. Where that is spoiled and the machine stood
-// still meanwhile, it measures again: who did not get his turn for longer than the
-// other side waits for him has lost a request, whatever the library does.
+// still meanwhile, it measures again: a side that did not get its turn for longer than
+// the other one waits for it has lost a request, whatever the library does.
 func Undisturbed[T any](t testing.TB, measure func() (measured T, stood time.Duration), spoiled func(T) bool) (measured T) {
 	t.Helper()
 	for range measurements {

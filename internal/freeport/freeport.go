@@ -29,7 +29,7 @@ var block = sync.OnceValue(func() (first int) {
 var owner net.Listener
 
 // take takes the first block from start on that nobody has: who listens on a block's
-// first port has it, until his process ends. Tests of several packages run at a time.
+// first port has it, until that process ends. Tests of several packages run at a time.
 func take(start int) (first int, owner net.Listener) {
 	for n := range blocks {
 		first = lowest + (start+n)%blocks*span
