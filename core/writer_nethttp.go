@@ -206,29 +206,34 @@ func (w *serverWriter) EnableFullDuplex() error {
 // http1Writer is for net/http's HTTP/1 writer.
 type http1Writer struct{ *serverWriter }
 
+// ReadFrom commits when the source has given its first bytes, as net/http does,
+// which looks at so much of it before it writes the header (go.dev/issue/5660):
+// a source that fails at once, or has nothing, leaves the response to the handler,
+// and one that is the request's body may have to ask for a 100 Continue first.
 func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	if w.over() {
 		return 0, http.ErrHandlerTimeout
 	}
-	w.write(0)
-	e, below := w.exchange(), w.below.(io.ReaderFrom)
-	if e.place != atTheEntry || !untold(e.state.Load()) {
-		w.write(flushing)
-		return below.ReadFrom(src)
+	e, state := w.exchange(), w.state.Load()
+	first := int64(0)
+	if state&stateCommitted == 0 || e.place == atTheEntry && untold(state) {
+		byWrite := struct{ io.Writer }{w}
+		if e.place == atTheEntry {
+			// net/http copies by Write where the connection has no ReadFrom.
+			if _, ok := e.conn.Conn().(io.ReaderFrom); !ok {
+				return io.Copy(byWrite, src)
+			}
+		}
+		var err error
+		if first, err = io.Copy(byWrite, io.LimitReader(src, sniffed)); err != nil || first < sniffed {
+			return first, err
+		}
+		if e.place != somewhere {
+			w.Flush() // so that net/http does not look at the next ones as well
+		}
 	}
-	// A source that fails at once leaves nothing to be announced. net/http copies
-	// by Write where the connection has no ReadFrom, and otherwise looks at so
-	// much of the source before it writes the header (go.dev/issue/5660).
-	if _, ok := e.conn.Conn().(io.ReaderFrom); !ok {
-		return io.Copy(struct{ io.Writer }{w}, src)
-	}
-	first, err := below.ReadFrom(io.LimitReader(src, sniffed))
-	e.writes(int(first))
-	if err != nil || first < sniffed {
-		return first, err
-	}
-	e.tell()
-	rest, err := below.ReadFrom(src)
+	w.write(flushing)
+	rest, err := w.below.(io.ReaderFrom).ReadFrom(src)
 	return first + rest, err
 }
 

@@ -409,6 +409,57 @@ func TestACopyWhoseSourceFailsLaterHasAnnounced(t *testing.T) {
 	s.ExpectStats("it is counted", func(s core.Stats) bool { return s.Open == 0 && s.Closes[core.ReasonDrain] == 1 })
 }
 
+func TestACopyWhoseSourceHasNothingLeavesTheResponseToTheHandler(t *testing.T) {
+	for name, source := range map[string]io.Reader{
+		"it fails": iotest.ErrReader(io.ErrUnexpectedEOF),
+		"it ends":  strings.NewReader(""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t, core.OnStatus(http.StatusBadGateway), core.OnRoutes("/login"))
+			s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(w, struct{ io.Reader }{source})
+				if r.URL.Path == "/kept" {
+					http.Error(w, "the upstream is gone", http.StatusTeapot)
+				} else {
+					http.Error(w, "the upstream is gone", http.StatusBadGateway)
+				}
+			}))).Start()
+			client := clienttest.Dial(t, s.Address)
+			kept := client.Get("/kept")
+			closed := client.Get("/")
+			announced := clienttest.Dial(t, s.Address).Get("/login")
+			if kept.Status != http.StatusTeapot || closed.Status != http.StatusBadGateway || announced.Status != http.StatusBadGateway {
+				t.Errorf("the statuses are %d, %d and %d", kept.Status, closed.Status, announced.Status)
+			}
+			client.ExpectClosed(closed)
+			s.ExpectStats("the status and the route are counted", func(s core.Stats) bool {
+				return s.Closes[core.ReasonStatus] == 1 && s.Closes[core.ReasonRoute] == 1
+			})
+		})
+	}
+}
+
+func TestAnAnnouncingCopyOfTheRequestsBodyAsksForItFirst(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/"))
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	untracked := httptest.NewServer(stdlib.Middleware(ctl)(echo))
+	defer untracked.Close()
+	for name, address := range map[string]string{
+		"at the entry":    servertest.New(t, ctl, servertest.NewHTTP(echo)).Start().Address,
+		"in a middleware": untracked.Listener.Addr().String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := clienttest.Dial(t, address)
+			client.Send(clienttest.Request("POST", "/", "Content-Length: 5", "Expect: 100-continue"))
+			response, err := client.TryReceiveTo(http.MethodPost, func(int) { client.Send("hello") })
+			if err != nil || len(response.Informational) != 1 || response.Body != "hello" {
+				t.Errorf("%v; the response is %+v", err, response)
+			}
+			client.ExpectClosed(response)
+		})
+	}
+}
+
 func TestACopyThatAnnouncesIsTheSameBytes(t *testing.T) {
 	for _, size := range []int{0, 511, 512, 513, 5000} {
 		ctl := servertest.NewController(t, core.OnRoutes("/login"))
