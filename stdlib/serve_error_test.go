@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +56,10 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{"a negative timeout", ctx, srv, ctl, []stdlib.ServeOption{stdlib.DrainTimeout(-1)}, []string{"DrainTimeout", "-1ns", "greater than 0"}},
 		{"a negative grace", ctx, srv, ctl, []stdlib.ServeOption{stdlib.IdleGrace(-time.Minute)}, []string{"IdleGrace", "-1m0s", "or more"}},
 		{"a nil signal", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(os.Interrupt, nil)}, []string{"Signals", "signal 2", "nil"}},
+		{"a signal of another type", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(noSignal{})}, []string{"Signals", "signal 1", "noSignal", "syscall"}},
+		{"a signal that there is not", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(os.Interrupt, syscall.Signal(1000))}, []string{"Signals", "signal 2", "1000", "syscall"}},
+		{"a signal of no number", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(syscall.Signal(0))}, []string{"Signals", "signal 1", "is 0", "syscall"}},
+		{"a signal that cannot be caught", ctx, srv, ctl, []stdlib.ServeOption{stdlib.Signals(os.Interrupt, os.Kill)}, []string{"Signals", "signal 2", "killed", "catch"}},
 		{"no context to force by", ctx, srv, ctl, []stdlib.ServeOption{stdlib.ForceContext(noContext)}, []string{"ForceContext", "nil"}},
 		{"a spread that does not fit", ctx, srv, spread, nil, []string{"DrainSpread", "1m0s", "DrainTimeout", "25s"}},
 		{"a delay without a lame duck", ctx, srv, delay, nil, []string{"DrainDelay", "5s", "LameDuck", "0s"}},
@@ -85,6 +90,12 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 	}
 }
 
+// noSignal is an os.Signal that no system sends.
+type noSignal struct{}
+
+func (noSignal) Signal()        {}
+func (noSignal) String() string { return "none" }
+
 func TestTheListenerIsClosedThoughServeFailsAtOnce(t *testing.T) {
 	tracked := servertest.NewHTTP(nil)
 	if err := stdlib.Track(tracked, servertest.NewController(t)); err != nil {
@@ -110,6 +121,24 @@ func TestTheListenerIsClosedThoughServeFailsAtOnce(t *testing.T) {
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: the listener is left open: %v", name, err)
+		}
+	}
+}
+
+func TestTwoListenersAreAnErrorAndBothAreClosed(t *testing.T) {
+	first, second := servertest.Listen(t), servertest.Listen(t)
+	_, err := stdlib.Serve(t.Context(), servertest.NewHTTP(nil), servertest.NewController(t), stdlib.On(first), stdlib.On(second))
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	for _, want := range []string{"On", first.Addr().String(), second.Addr().String(), "each"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error %q lacks %q", err, want)
+		}
+	}
+	for _, l := range []net.Listener{first, second} {
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the listener %v is left open: %v", l.Addr(), err)
 		}
 	}
 }

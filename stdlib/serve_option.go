@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 
 // ServeOption configures [Serve] and [Shutdown]. One with a bad argument makes them
 // return an error that names the option, the value and what is allowed, before
-// anything is started. One given again overrides the earlier one.
+// anything is started. One given again overrides the earlier one, but for [On].
 type ServeOption func(*serveConfig) error
 
 // serveConfig is what the options come to. Nothing changes it later.
@@ -45,7 +46,8 @@ type serveConfig struct {
 }
 
 // On serves on l instead of listening on srv.Addr. Serve closes it, also where it
-// returns an error at once. Somebody else may accept from the same socket, and who
+// returns an error at once, as for a second On: a server may have a Serve for each
+// of several listeners. Somebody else may accept from the same socket, and who
 // waits in its queue is left to them; where there is nobody else he is reset, unless
 // [Unshared] is given as well.
 //
@@ -58,7 +60,12 @@ func On(l net.Listener) ServeOption {
 		if v := reflect.ValueOf(l); l == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 			return errors.New("On: the listener is nil")
 		}
+		before := c.listener
 		c.listener = l
+		if before != nil {
+			defer closeUnserved(before)
+			return fmt.Errorf("On: the listeners %v and %v are given; call Serve for each of them", before.Addr(), l.Addr())
+		}
 		return nil
 	}
 }
@@ -153,12 +160,12 @@ func RequestTimeoutOnIdleClose() ServeOption {
 // drain that something else has begun: a context of [signal.NotifyContext] that is
 // done for a signal begins it, and the same signal comes here as well. Those of a
 // [Shutdown] are the signals that come while it drains. Without this option no signal
-// is touched.
+// is touched. One that no process can catch, such as [os.Kill], is an error.
 func Signals(signals ...os.Signal) ServeOption {
 	return func(c *serveConfig) error {
 		for i, s := range signals {
-			if s == nil {
-				return fmt.Errorf("Signals: signal %d is nil", i+1)
+			if err := checkSignal(s); err != nil {
+				return fmt.Errorf("Signals: signal %d %w", i+1, err)
 			}
 		}
 		if len(signals) == 0 {
@@ -167,6 +174,21 @@ func Signals(signals ...os.Signal) ServeOption {
 		c.signals = signals
 		return nil
 	}
+}
+
+// checkSignal refuses what never comes. With nothing but signals that are none,
+// signal.Stop would wait for ever for a goroutine that signal.Notify has not begun.
+func checkSignal(s os.Signal) error {
+	v := reflect.ValueOf(s)
+	switch {
+	case s == nil:
+		return errors.New("is nil")
+	case v.Type() != reflect.TypeOf(os.Interrupt), v.CanInt() && (v.Int() < 1 || v.Int() > 64):
+		return fmt.Errorf("is %#v, which is none of the system's; name some of package syscall", s)
+	case slices.Contains(uncatchable, s):
+		return fmt.Errorf("is %q, which no process can catch; leave it out", s)
+	}
+	return nil
 }
 
 // ForceContext forces the end of the drain when ctx is done, and begins it if it
