@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // exchanger measures one exchange that keeps its connection: a loop within one
@@ -41,7 +43,7 @@ func newExchanger(a arrangement, p protocol) (*exchanger, error) {
 	}
 	e.server, err = serve(installed, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if installed.writesHeader {
-			w = headerless{w}
+			w = headerless{w.(serverWriter)}
 		}
 		b := <-e.benchmarks
 		b.ReportAllocs()
@@ -53,10 +55,25 @@ func newExchanger(a arrangement, p protocol) (*exchanger, error) {
 }
 
 // headerless keeps a framework's header from net/http, which would log every one
-// after the first of a loop.
-type headerless struct{ http.ResponseWriter }
+// after the first of a loop. It has the methods of net/http's own writer, for
+// which an entry takes it.
+type headerless struct{ serverWriter }
 
 func (headerless) WriteHeader(int) {}
+
+// serverWriter is what net/http's writer of HTTP/1 can do.
+type serverWriter interface {
+	http.ResponseWriter
+	http.Flusher
+	FlushError() error
+	http.CloseNotifier //nolint:staticcheck // net/http's has it
+	http.Hijacker
+	io.ReaderFrom
+	io.StringWriter
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	EnableFullDuplex() error
+}
 
 // round measures for the time that the test.benchtime flag says.
 func (e *exchanger) round() error {

@@ -50,6 +50,43 @@ func (c *Controller) Skip(w http.ResponseWriter) {
 	}
 }
 
+// Report is what an adapter can do in the place of Begin where its router has
+// found the route before it calls the middleware: it tells the exchange whose
+// response is written to w the pattern of that route, and whether it is
+// sensitive. It returns false where there is no such exchange, where r is not of
+// it and where there is no route; then Begin is needed.
+//
+// Of several routes the one that is reported last counts for Exempt, as the
+// innermost one. It allocates nothing, and is for the goroutine that serves the
+// request.
+func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string, sensitive bool) bool {
+	if c == nil || route == "" {
+		return false
+	}
+	e := c.exchangeBelow(w)
+	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) {
+		return false
+	}
+	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() &&
+		(c.sensitivePath(r) || c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
+		e.Sensitive()
+	}
+	if c.rules&needsRoute != 0 {
+		e.takeRoute(stateRoutedAhead, stateRouted, c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
+	}
+	return true
+}
+
+// serves reports whether a request, whose response is the exchange's, is the one
+// that was handed on or one made of it.
+func (e *Exchange) serves(r *http.Request) bool {
+	if r == e.request {
+		return true
+	}
+	ctx := r.Context()
+	return exchangeOf(ctx) == e && ctx.Err() == nil
+}
+
 // begin is for a middleware on a connection with a record.
 func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 	if c.bits.Load()&bitEntered != 0 {

@@ -16,7 +16,8 @@
 //
 // The package knows net/http's types and no framework. chiadapter, ginadapter,
 // echoadapter and echov5adapter tell it which route served a request; they are
-// written against [Controller.Begin], [Controller.Skip] and [Exchange].
+// written against [Controller.Begin], [Exchange], [Controller.Report] and
+// [Controller.Skip].
 //
 // # For servers
 //

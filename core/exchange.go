@@ -152,31 +152,35 @@ func exchangeOf(ctx context.Context) *Exchange {
 
 // The lowest bits of an exchange's state.
 const (
-	stateCommitted    = 1 << iota
-	stateEnded                       //
-	stateNotInFlight                 // it has ended, or may last as long as its connection
-	statePostponed                   // the response will be written after the middleware
-	stateHijacked                    //
-	stateTold                        // the announcement has left, or is certain to
-	stateUntouched                   // nobody has asked for the header map yet
-	stateSensitive                   // the path or a route is one of OnRoutes, or Sensitive said so
-	stateExemptPath                  // the path is one of Exempt
-	stateRouted                      // a router has given the route
-	stateExemptRoute                 // … and it is one of Exempt
-	stateClientCloses                // the request says that the client closes
-	stateHTTP3                       //
-	stateHasBody                     // the request has a body, whose end nobody asks for
-	stateAdvertises                  // a response that keeps the connection gets a Keep-Alive field
-	stateSkipped                     // no rule is asked
-	stateElsewhere    = stateSkipped // of a part: it answers a recorder or the like, not the client
+	stateCommitted     = 1 << iota
+	stateEnded                        //
+	stateNotInFlight                  // it has ended, or may last as long as its connection
+	statePostponed                    // the response will be written after the middleware
+	stateHijacked                     //
+	stateTold                         // the announcement has left, or is certain to
+	stateUntouched                    // nobody has asked for the header map yet
+	stateSensitive                    // the path or a route is one of OnRoutes, or Sensitive said so
+	stateExemptPath                   // the path is one of Exempt
+	stateRouted                       // a router has given the route when the response was written
+	stateRoutedAhead                  // … or before it called the handler, in which another one may be
+	stateRoutedOutside                // … and in it there is one that gives the route later, or none
+	stateExemptRoute                  // the route is one of Exempt
+	stateClientCloses                 // the request says that the client closes
+	stateHTTP3                        //
+	stateHasBody                      // the request has a body, whose end nobody asks for
+	stateAdvertises                   // a response that keeps the connection gets a Keep-Alive field
+	stateSkipped                      // no rule is asked
+	stateElsewhere     = stateSkipped // of a part: it answers a recorder or the like, not the client
 
-	matchShift  = 16 // the reason of the OnMatch rule that accepted the request
-	reasonShift = 24 // the decision's
+	matchShift  = 18 // the reason of the OnMatch rule that accepted the request
+	reasonShift = 25 // the decision's
+
+	stateHasRoute = stateRouted | stateRoutedAhead | stateRoutedOutside
 )
 
-func matchedIn(state uint32) reasonIndex { return reasonIndex(state >> matchShift & 0xff) }
+func matchedIn(state uint32) reasonIndex { return reasonIndex(state >> matchShift & maxReasons) }
 
-func decidedIn(state uint32) reasonIndex { return reasonIndex(state >> reasonShift & 0xff) }
+func decidedIn(state uint32) reasonIndex { return reasonIndex(state >> reasonShift & maxReasons) }
 
 // nobodys is the exchange of every request that counts for nobody.
 var nobodys Exchange
@@ -202,7 +206,7 @@ func (e *Exchange) sensitive() bool { return e.state.Load()&stateSensitive != 0 
 
 // exempted asks the route, or the path where the router gave none.
 func exempted(state uint32) bool {
-	if state&stateRouted != 0 {
+	if state&stateHasRoute != 0 {
 		return state&stateExemptRoute != 0
 	}
 	return state&stateExemptPath != 0

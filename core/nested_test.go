@@ -267,3 +267,94 @@ func TestAHandlerThatWasGivenUpHasNoSayInTheNextRequest(t *testing.T) {
 		t.Errorf("sent %v, %+v", w.sent, s)
 	}
 }
+
+func TestARouterThatKnowsTheRouteAheadOnlyReportsIt(t *testing.T) {
+	for _, proto := range []int{1, 2} {
+		for name, report := range map[string]struct {
+			route     string
+			sensitive bool
+			announces bool
+		}{
+			"a sensitive route":       {"/users/:id", false, true},
+			"another one":             {"/users/:id/photo", false, false},
+			"another, said sensitive": {"/users/:id/photo", true, true},
+		} {
+			c := newController(t, OnRoutes("/users/:id"))
+			r := requestOn(openConnection(c), "/users/7")
+			r.ProtoMajor = proto
+			w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+				for _, r := range []*http.Request{r, r.Clone(context.WithValue(r.Context(), "a", "b"))} { //nolint:staticcheck // any key
+					if !c.Report(w, r, report.route, report.sensitive) {
+						t.Errorf("HTTP/%d, %s: not taken", proto, name)
+					}
+				}
+			})
+			if s := c.Stats(); w.announces() != report.announces || s.Exchanges != 1 || s.InFlight != 0 {
+				t.Errorf("HTTP/%d, %s: sent %v, %+v", proto, name, w.sent, s)
+			}
+		}
+	}
+}
+
+func TestAReportSaysWhenThereIsNobodyToTakeIt(t *testing.T) {
+	c := newController(t)
+	w, r := newFakeWriter(), requestOn(openConnection(c), "/")
+	r, e := c.Begin(r)
+	own := e.Writer(w)
+	for name, report := range map[string]struct {
+		c     *Controller
+		w     http.ResponseWriter
+		r     *http.Request
+		route string
+	}{
+		"a nil Controller":     {nil, own, r, "/"},
+		"another Controller":   {newController(t), own, r, "/"},
+		"no route":             {c, own, r, ""},
+		"a recorder":           {c, newFakeWriter(), r, "/"},
+		"another's request":    {c, own, requestOn(openConnection(c), "/"), "/"},
+		"one without a record": {c, own, requestOn(nil, "/"), "/"},
+		"a handler given up":   {c, own, givenUp(r), "/"},
+	} {
+		if report.c.Report(report.w, report.r, report.route, true) {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	e.End()
+	if c.Report(own, r, "/", true) {
+		t.Error("taken after the end")
+	}
+	if s := c.Stats(); s.Closes[ReasonRoute] != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
+	// A middleware whose router knows the route ahead reports it when it begins,
+	// one of another router when the response is written.
+	ahead := func(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if !c.Report(w, r, route, false) {
+				t.Errorf("%s is not taken", route)
+			}
+			next(w, r)
+		}
+	}
+	later := func(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+		return twice(c, func(e *Exchange) { e.SetRoute(func() string { return route }) }, next)
+	}
+	type middleware func(*Controller, string, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request)
+	for name, order := range map[string]struct{ outer, inner middleware }{
+		"both ahead":      {ahead, ahead},
+		"the outer ahead": {ahead, later},
+		"the inner ahead": {later, ahead},
+		"both later":      {later, later},
+	} {
+		for exempt, kept := range map[string]bool{"/api/:id": true, "/mount/:rest": false} {
+			c := newController(t, OnRequestCount(1), Exempt(exempt))
+			w := exchange(c, requestOn(openConnection(c), "/api/7"), order.outer(c, "/mount/:rest", order.inner(c, "/api/:id", nothing)))
+			if w.announces() == kept {
+				t.Errorf("%s, %s is exempt: sent %v", name, exempt, w.sent)
+			}
+		}
+	}
+}

@@ -64,9 +64,17 @@ func (e *Exchange) routeRequest(patterns *pattern.Set) pattern.Request {
 	case e.rare != nil && e.rare.line != nil:
 		return pattern.Request{Method: e.rare.line.method, Host: e.rare.line.host}
 	case e.rare != nil && e.rare.given != nil:
-		return pattern.Request{Method: e.rare.given.Method, Host: e.rare.given.Host}
+		return lineOf(e.rare.given, patterns)
 	}
-	return pattern.Request{Method: e.request.Method, Host: e.request.Host}
+	return lineOf(e.request, patterns)
+}
+
+// lineOf returns what the patterns ask beside the route of a request.
+func lineOf(r *http.Request, patterns *pattern.Set) pattern.Request {
+	if !patterns.Conditional() {
+		return pattern.Request{}
+	}
+	return pattern.Request{Method: r.Method, Host: r.Host}
 }
 
 // sensitiveRoute asks OnRoutes about a route that has run. What handlers have
@@ -85,7 +93,7 @@ func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
 
 // lookAtRoute asks for the exchange's own route and notes which rules it meets.
 func (e *Exchange) lookAtRoute(c *Controller) {
-	if e.state.Load()&stateRouted != 0 {
+	if e.state.Load()&stateHasRoute != 0 {
 		return // a part has given it
 	}
 	route := e.routePattern()
@@ -117,6 +125,7 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	e.kind, e.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
 	if c.rules&needsRoute != 0 {
 		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
+		owner.surround()
 		if c.rules&hasRoutes != 0 && !owner.sensitive() && c.sensitivePath(r) {
 			e.Sensitive()
 		}
@@ -197,14 +206,38 @@ func (e *Exchange) report() {
 	if before&stateElsewhere != 0 {
 		return
 	}
-	// The innermost part reports first, and says what the response is of.
-	bits := uint32(stateRouted)
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
+	owner.takeRoute(stateRouted, stateRouted|stateRoutedAhead, c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)))
+}
+
+// takeRoute takes note of whether the route that a part has given is one of
+// Exempt, unless a router that stands further inside has given one.
+//
+//  1. One that gives its route ahead stands inside all that have given theirs
+//     ahead before: the last one counts.
+//  2. A part that will give its route later stands inside those, too, which
+//     stateRoutedOutside says from then on. What is given ahead afterwards is
+//     from further inside than the part itself.
+//  3. When the response is written the innermost of these parts is the first to
+//     give its route.
+func (e *Exchange) takeRoute(when, unless uint32, exempt bool) {
+	bits := when
+	if exempt {
 		bits |= stateExemptRoute
 	}
 	for {
-		state := owner.state.Load()
-		if state&stateRouted != 0 || owner.state.CompareAndSwap(state, state|bits) {
+		state := e.state.Load()
+		if state&unless != 0 || e.state.CompareAndSwap(state, state&^stateExemptRoute|bits) {
+			return
+		}
+	}
+}
+
+// surround makes those that have given their route ahead the outer ones of a part
+// that begins.
+func (e *Exchange) surround() {
+	for {
+		state := e.state.Load()
+		if state&stateRoutedAhead == 0 || e.state.CompareAndSwap(state, state&^stateRoutedAhead|stateRoutedOutside) {
 			return
 		}
 	}

@@ -37,7 +37,7 @@ import (
 // server that is not tracked ends the connections that ctl's rules name, announced
 // on their last response. Put it first. Installed twice it counts nothing twice.
 //
-// With a nil ctl it does nothing. It costs one allocation per request on a tracked
+// With a nil ctl it does nothing. It costs no allocation per request on a tracked
 // server and three on any other, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) gin.HandlerFunc {
 	return bridge(ctl, false)
@@ -55,6 +55,9 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		return func(*gin.Context) {}
 	}
 	return func(c *gin.Context) {
+		if ctl.Report(c.Writer, c.Request, c.FullPath(), sensitive) {
+			return
+		}
 		r, exchange := ctl.Begin(c.Request)
 		if sensitive {
 			exchange.Sensitive()
