@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -47,6 +48,7 @@ func TestABadArgumentIsAnErrorThatNamesOptionValueAndWhatIsAllowed(t *testing.T)
 		{Budget(-1, 1), []string{"Budget", "-1"}},
 		{Budget(1, 0), []string{"Budget", "burst of 0", "at least 1"}},
 		{Logger(nil), []string{"Logger", "nil"}},
+		{Logger(new(slog.Logger)), []string{"Logger", "handler", "nil"}},
 	} {
 		ctl, err := New(quiet(), c.option)
 		if err == nil || ctl != nil {

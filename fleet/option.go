@@ -180,8 +180,8 @@ func Client(client *http.Client) Option {
 // error; use slog.DiscardHandler for silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) error {
-		if l == nil {
-			return errors.New("Logger: the logger is nil; use slog.New(slog.DiscardHandler) for silence")
+		if l == nil || l.Handler() == nil {
+			return errors.New("Logger: the logger or its handler is nil; use slog.New(slog.DiscardHandler) for silence")
 		}
 		c.logger = l
 		return nil

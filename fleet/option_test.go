@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -33,7 +34,8 @@ func TestABadArgumentIsAnErrorThatNamesIt(t *testing.T) {
 		{fleet.Endpoint("", "/fleet"), `Endpoint: the scheme ""`},
 		{fleet.Endpoint("https", "fleet"), `Endpoint: the path "fleet"`},
 		{fleet.Client(nil), "Client: the client is nil"},
-		{fleet.Logger(nil), "Logger: the logger is nil"},
+		{fleet.Logger(nil), "Logger: the logger or its handler is nil"},
+		{fleet.Logger(new(slog.Logger)), "Logger: the logger or its handler is nil"},
 		{fleet.Simulated(nil, 1), "Simulated: the clock function is nil"},
 		{nil, "option 2 is nil"},
 	} {
