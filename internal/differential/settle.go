@@ -179,6 +179,10 @@ func (p *program) settleOrder() {
 		case !r.pipelined:
 		case before.halfClose || before.send != whole || before.expect || before.body == bigBody:
 			r.pipelined = false
+		case before.version != http11:
+			// A response without a length ends with the connection then, which
+			// net/http resets where more has come.
+			r.pipelined = false
 		case hasTrait(before, func(o op) bool { return o.ends || o.strays || o.keeps || o.switches }):
 			r.pipelined = false
 		case p.http2 && (p.served == untracked || caches || p.rules.count > 0 || hasTrait(before, uncertainSideBySide) || hasTrait(r, uncertainSideBySide)):
