@@ -133,6 +133,7 @@ type readinessCall struct {
 var (
 	errCheckIsNil    = errors.New("the function is nil")
 	errCheckPanicked = errors.New("the function panicked")
+	errCheckEnded    = errors.New("the function ended its goroutine")
 	errCheckIsSlow   = fmt.Errorf("the function has not returned within %v", readinessTimeout)
 )
 
@@ -144,11 +145,14 @@ func (c *readinessCheck) begin(ctx context.Context) *readinessCall {
 		call := &readinessCall{returned: make(chan struct{})}
 		c.now = call
 		go func() {
+			call.err = errCheckEnded
+			defer func() {
+				c.mu.Lock()
+				c.now = nil
+				c.mu.Unlock()
+				close(call.returned)
+			}()
 			call.err = c.call(ctx)
-			c.mu.Lock()
-			c.now = nil
-			c.mu.Unlock()
-			close(call.returned)
 		}()
 	}
 	return c.now

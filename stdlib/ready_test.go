@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,6 +149,8 @@ func TestReadyAsksItsChecks(t *testing.T) {
 		{"one is nil", []func(context.Context) error{nil}, http.StatusServiceUnavailable, "check 1: the function is nil"},
 		{"one panics", []func(context.Context) error{func(context.Context) error { panic("at the disco") }},
 			http.StatusServiceUnavailable, "check 1: the function panicked: at the disco"},
+		{"one ends its goroutine", []func(context.Context) error{func(context.Context) error { runtime.Goexit(); return nil }},
+			http.StatusServiceUnavailable, "check 1: the function ended its goroutine"},
 		{"one hangs", []func(context.Context) error{func(context.Context) error { asked <- struct{}{}; <-release; return nil }},
 			http.StatusServiceUnavailable, "check 1: the function has not returned within 1s"},
 	} {
@@ -175,5 +178,22 @@ func TestReadyAsksItsChecks(t *testing.T) {
 	stdlib.Ready(ctl, func(context.Context) error { t.Error("asked in a drain"); return nil }).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != http.StatusServiceUnavailable || w.Body.String() != "draining\n" {
 		t.Errorf("in a drain: %d %q", w.Code, w.Body)
+	}
+}
+
+func TestACheckThatEndedItsGoroutineIsAskedAgain(t *testing.T) {
+	asked := 0
+	ready := stdlib.Ready(nil, func(context.Context) error {
+		if asked++; asked == 1 {
+			runtime.Goexit()
+		}
+		return nil
+	})
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		w := httptest.NewRecorder()
+		ready.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		if w.Code != want {
+			t.Errorf("it answers %d, want %d", w.Code, want)
+		}
 	}
 }
