@@ -27,10 +27,11 @@ import (
 // the square root of the share, so that a replica among equals closes nobody:
 // 63 above a share of 1,000. The excess is spread over half a minute, over the
 // connections and not over the responses; in that time nobody goes twice, since
-// connections that came meanwhile stay, and so do those younger than 1 s. Where
-// few clients had a request, another half minute follows, but not for the last
-// few, a third of that root or 10 above a share of 1,000. When nobody else has
-// had to go for half a minute, it begins again where it began the first time.
+// connections that came meanwhile stay, and so do those younger than 1 s. It
+// waits while the share is not known. Where few clients had a request, another
+// half minute follows, but not for the last few, a third of that root or 10 above
+// a share of 1,000. When nobody else has had to go for half a minute, it begins
+// again where it began the first time.
 // Where the excess does not become smaller, because connections come back as
 // fast as they go, nobody is closed for a minute, and the next time for twice as
 // long.

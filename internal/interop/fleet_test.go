@@ -32,13 +32,14 @@ type scaleOut struct {
 	interval      time.Duration // of the polls
 	// moved is the part of their fair share that the new replicas have to get.
 	moved float64
-	// silence is how long nobody may be closed after that; 0 = not looked at.
-	silence time.Duration
+	// last is by when the last one may be closed, and silence how long nobody is
+	// after that; 0 = not looked at.
+	last, silence time.Duration
 }
 
 func scaleOutOfThisRun() scaleOut {
 	if os.Getenv("POLITECLOSE_FULL") != "" {
-		return scaleOut{before: 6, after: 8, clients: 3000, think: 3 * time.Second, interval: 2 * time.Second, moved: 0.9, silence: time.Minute}
+		return scaleOut{before: 6, after: 8, clients: 3000, think: 3 * time.Second, interval: 2 * time.Second, moved: 0.9, last: time.Minute, silence: time.Minute}
 	}
 	// An excess is spread over half a minute, and a third of that is enough
 	// to see it begin.
@@ -81,7 +82,10 @@ func TestNewReplicasBehindHAProxyGetTheirShareAndNoRequestIsLost(t *testing.T) {
 	stop()
 	result := f.book.result(t)
 	t.Logf("%d clients: the new replicas had %d connections after %v and %d closes; %d closes in all, the last one after %v; %v",
-		run.clients, enough, took.Round(time.Second), until, closes, last.Sub(began).Round(time.Second), result)
+		run.clients, enough, took.Round(100*time.Millisecond), until, closes, last.Sub(began).Round(100*time.Millisecond), result)
+	if run.last > 0 && last.Sub(began) > run.last {
+		t.Errorf("the last close was after %v, want %v at most", last.Sub(began), run.last)
+	}
 	if result.lost > 0 {
 		t.Errorf("%d requests were lost", result.lost)
 	}

@@ -58,6 +58,9 @@ const (
 // the last few would go one in half a minute. When it has stayed there for half
 // a minute it begins again only above 1,063.
 //
+// While the share is not known nobody goes and the round waits. Were it over,
+// what is left would be spread over another half a minute.
+//
 // Where the connections come back there is no point in it. When as many have
 // been closed as a quarter of those that there were, the excess has to be
 // smaller by a sixteenth. If not, nobody goes for a minute, after the next
@@ -74,6 +77,7 @@ type Excess struct {
 	shedding  bool
 	evenSince int64   // 0 = some have to go
 	running   bool    // a round has begun
+	ran       int64   // how long it has, without the time in which the share was not known
 	planned   float64 // closes in this round
 	part      float64 // of the connections whose turn it is in this round
 	madeAt    int64   // made when the round began
@@ -119,13 +123,14 @@ func (x *Excess) Take(now int64, budget *Budget) bool {
 // to go, and the fair share; 0 and below mean that it is not known. It must not
 // be called twice at once.
 func (x *Excess) Sample(now int64, open, share int) {
-	x.sampled.Store(now)
+	passed := now - x.sampled.Swap(now)
 	if share <= 0 {
-		x.rest()
+		x.wait()
 		return
 	}
+	x.ran += passed
 	excess, root := float64(open-share), math.Sqrt(float64(share))
-	if x.running && excess > 0 && now >= x.began.Load()+excessRound {
+	if x.running && excess > 0 && x.ran >= excessRound {
 		x.end()
 	}
 	even := excess <= 0 || !x.running && excess <= remainder*root
@@ -155,15 +160,15 @@ func (x *Excess) Sample(now int64, open, share int) {
 	}
 	// The turns of the second that begins now are given out at its
 	// beginning.
-	passed := min(float64(now+excessInterval-x.began.Load())/float64(excessRound), 1)
-	x.turn.Store(uint32(min(x.part*passed, 1) * math.MaxUint32))
-	due := math.Ceil(x.planned*passed) - float64(x.made.Load()-x.madeAt)
+	done := min(float64(x.ran+excessInterval)/float64(excessRound), 1)
+	x.turn.Store(uint32(min(x.part*done, 1) * math.MaxUint32))
+	due := math.Ceil(x.planned*done) - float64(x.made.Load()-x.madeAt)
 	x.left.Store(int64(max(0, min(due, excess))))
 }
 
 // begin begins a round of so many closes.
 func (x *Excess) begin(now int64, planned float64, open int) {
-	x.running = true
+	x.running, x.ran = true, 0
 	x.planned = planned
 	x.part = (planned + spare*math.Sqrt(planned)) / float64(open) / x.yield
 	x.madeAt = x.made.Load()
@@ -185,9 +190,14 @@ func (x *Excess) end() {
 	}
 }
 
-// rest makes everybody stay.
+// rest ends the round, if there is one, and makes everybody stay.
 func (x *Excess) rest() {
 	x.running = false
+	x.wait()
+}
+
+// wait makes everybody stay until the next sample.
+func (x *Excess) wait() {
 	x.turn.Store(0)
 	x.left.Store(0)
 }

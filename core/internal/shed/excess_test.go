@@ -189,6 +189,47 @@ func TestAnUnknownShareClosesNobody(t *testing.T) {
 	}
 }
 
+// One poll that nobody answers leaves the share unknown until the next one.
+func TestARoundGoesOnWhenTheShareIsKnownAgain(t *testing.T) {
+	for _, unknown := range []time.Duration{time.Second, 5 * time.Second, time.Minute} {
+		c := newCrowd(t, 1250, 1000)
+		c.run(15 * time.Second)
+		c.share = 0
+		if got := sum(c.run(unknown)); got != 0 {
+			t.Errorf("unknown for %v: %d closed", unknown, got)
+		}
+		c.share = 1000
+		closed := c.run(time.Minute)
+		for second, n := range closed {
+			if n > 20 {
+				t.Errorf("unknown for %v: %d closed in second %d after it, want about 8", unknown, n, second)
+			}
+		}
+		if left := len(c.open) + sum(closed[15:]) - 1000; left > 10 {
+			t.Errorf("unknown for %v: %d were left when the rest of the half minute had passed", unknown, left)
+		}
+		if got := sum(closed[15:]); got > 0 {
+			t.Errorf("unknown for %v: %d closed after that", unknown, got)
+		}
+	}
+}
+
+func TestARoundWaitsEachTimeTheShareIsNotKnown(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	for range 6 {
+		c.share = 1000
+		c.run(5 * time.Second)
+		c.share = 0
+		c.run(5 * time.Second)
+	}
+	if left := len(c.open) - 1000; left > 10 {
+		t.Errorf("%d are left after half a minute in parts", left)
+	}
+	if n := c.excess.round.Load(); n != 1 {
+		t.Errorf("%d rounds", n)
+	}
+}
+
 func TestWithoutASampleNobodyGoesAfterThreeSeconds(t *testing.T) {
 	c := newCrowd(t, 1250, 1000)
 	c.run(10 * time.Second)
