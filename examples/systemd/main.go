@@ -33,11 +33,11 @@ func main() {
 	flag.Parse()
 
 	report, err := serve(*addr, *reusePort, stdlib.IdleGrace(*idleGrace), stdlib.DrainTimeout(*drainTimeout))
-	fmt.Println(report)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	fmt.Println(report)
 }
 
 func serve(addr string, reusePort bool, options ...stdlib.ServeOption) (stdlib.Report, error) {
