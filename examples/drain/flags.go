@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/demonstration"
@@ -57,10 +56,10 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		fmt.Sprintf("`share` of the requests that take %v instead, 0 to 1", slowTime))
 	flags.Var(flagvalue.Whole(&s.traffic.Restarts, 1, restart.MaxRestarts), "restarts",
 		fmt.Sprintf("`restarts` per method (default with -http2: %d)", restartsHTTP2))
-	flags.Var(flagvalue.OneOf(&method, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
+	flags.Var(flagvalue.OneOf(&method, names), "method", "the `method` to measure: "+flagvalue.List(names))
 	flags.BoolFunc("http2", "speak HTTP/2: in cleartext, or with -tls over TLS", flagvalue.Bool(&s.traffic.HTTP2))
 	flags.BoolFunc("tls", "serve HTTPS", flagvalue.Bool(&s.traffic.TLS))
-	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with what each method loses, and when")
+	flags.Var(flagvalue.File(&s.plot), "plot", "SVG `file` to write, with what each method loses, and when")
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
 	if err := flags.Parse(args, usage); err != nil {

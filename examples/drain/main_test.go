@@ -29,6 +29,7 @@ func TestABadFlagGetsOneLineThatSaysWhatIsAllowed(t *testing.T) {
 		"-method kill":        {`"kill"`, "-method", "all, shutdown, keepalives, header, politeclose"},
 		"-streams 4":          {`"4"`, "-streams", "without -http2 is 1"},
 		"-http2 -streams 251": {`"251"`, "-streams", "from 1 to 250"},
+		"-plot no/such/a.svg": {`"no/such/a.svg"`, "-plot", "can be written"},
 		"-http2=3":            {`"3"`, "-http2", "true or false"},
 		"-tls=maybe":          {`"maybe"`, "-tls", "true or false"},
 		"-client 3":           {"-client"},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/demonstration"
@@ -48,14 +47,14 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.Whole(&s.Clients, 10, 10_000_000), "clients", "keep-alive `connections`, one client each")
 	flags.Var(flagvalue.Duration(&s.Think, time.Second, time.Hour), "think", "mean `time` from an answer to the client's next request")
 	flags.Var(flagvalue.OneOf(&s.Placement, fleetsim.Placements()), "placement",
-		"how the balancer chooses a `replica`: "+strings.Join(fleetsim.Placements(), ", "))
-	flags.Var(flagvalue.OneOf(&scenario, scenarioNames), "scenario", "what `happens`: "+strings.Join(scenarioNames, ", "))
-	flags.Var(flagvalue.OneOf(&policy, policyNames), "policy", "the `rule`: "+strings.Join(policyNames, ", "))
+		"how the balancer chooses a `replica`: "+flagvalue.List(fleetsim.Placements()))
+	flags.Var(flagvalue.OneOf(&scenario, scenarioNames), "scenario", "what `happens`: "+flagvalue.List(scenarioNames))
+	flags.Var(flagvalue.OneOf(&policy, policyNames), "policy", "the `rule`: "+flagvalue.List(policyNames))
 	flags.Var(flagvalue.Duration(&s.duration, time.Second, 24*time.Hour), "duration", "simulated `time`, in place of the scenario's own")
 	flags.Var(flagvalue.Duration(&s.DrainDelay, 0, fleetsim.Restart), "drain-delay", "`time` before a replica that restarts announces (core.DrainDelay)")
 	flags.Var(flagvalue.Duration(&s.DrainSpread, 0, fleetsim.Restart), "drain-spread", "`time` over which a replica that restarts announces (core.DrainSpread)")
 	flags.StringVar(&seed, "seed", seed, "`number` from which all chance comes; the same gives the same result")
-	flags.StringVar(&s.plot, "plot", "", "SVG `file` to write, with the connections of each replica over time")
+	flags.Var(flagvalue.File(&s.plot), "plot", "SVG `file` to write, with the connections of each replica over time")
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
 	err := flags.Parse(args, usage)

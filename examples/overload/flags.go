@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/demonstration"
@@ -54,7 +53,7 @@ func parse(args []string, usage io.Writer) (settings, error) {
 		"the balancer's `policy`: "+overload.RoundRobin+", "+overload.LeastConnections)
 	flags.Var(flagvalue.Whole(&s.Soft, 0, 4096), "soft", "`requests` in flight on a replica from which some connections have to go")
 	flags.Var(flagvalue.Whole(&s.Hard, 1, 4096), "hard", "`requests` in flight from which most have to")
-	flags.Var(flagvalue.OneOf(&rule, names), "rule", "the `rule` to try: "+strings.Join(names, ", "))
+	flags.Var(flagvalue.OneOf(&rule, names), "rule", "the `rule` to try: "+flagvalue.List(names))
 	flags.BoolFunc("haproxy", "balance with HAProxy in tcp mode instead of the built-in balancer", flagvalue.Bool(&haproxy))
 	flags.BoolFunc("tls", "serve HTTPS", flagvalue.Bool(&s.TLS))
 	flags.BoolFunc("alone", "one TLS server that computes instead: nobody else is there to take its load;\n"+

@@ -4,7 +4,6 @@ package main
 
 import (
 	"io"
-	"strings"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/demonstration"
@@ -34,7 +33,7 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.Whole(&s.clients, 1, restart.MaxClients), "clients", "`clients` of each kind")
 	flags.Var(flagvalue.Duration(&s.think, 0, 2*time.Second), "think", "`time` from an answer to the client's next request")
 	flags.Var(flagvalue.Whole(&s.restarts, 1, restart.MaxRestarts), "restarts", "`restarts` per method")
-	flags.Var(flagvalue.OneOf(&method, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
+	flags.Var(flagvalue.OneOf(&method, names), "method", "the `method` to measure: "+flagvalue.List(names))
 
 	if err := flags.Parse(args, usage); err != nil {
 		return settings{}, err

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/politeclose/politeclose/internal/demonstration"
@@ -38,7 +37,7 @@ func parse(args []string, usage io.Writer) (settings, error) {
 	flags.Var(flagvalue.Whole(&s.Restarts, 1, 1000), "restarts", "`restarts` per method")
 	flags.Var(flagvalue.Duration(&s.Every, time.Millisecond, time.Second), "every", "`time` from one message of a stream to the next")
 	flags.Var(flagvalue.Duration(&s.Timeout, 2*idleGrace, 10*time.Second), "timeout", "`time` after which a drain cuts what is left")
-	flags.Var(flagvalue.OneOf(&chosen, names), "method", "the `method` to measure: "+strings.Join(names, ", "))
+	flags.Var(flagvalue.OneOf(&chosen, names), "method", "the `method` to measure: "+flagvalue.List(names))
 	flags.BoolFunc("json", "print JSON instead of a table", flagvalue.Bool(&s.json))
 
 	if err := flags.Parse(args, usage); err != nil {

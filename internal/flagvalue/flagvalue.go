@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +42,40 @@ func Share(target *float64) flag.Value {
 func OneOf(target *string, names []string) flag.Value {
 	return &value[string]{target, func(text string) (string, bool) {
 		return text, slices.Contains(names, text)
-	}, strings.Join(names, ", ")}
+	}, List(names)}
+}
+
+// List is names as a shell takes them.
+func List(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = name
+		if strings.ContainsAny(name, " ,") {
+			quoted[i] = strconv.Quote(name)
+		}
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// File is the name of a file to write once all is measured.
+func File(target *string) flag.Value {
+	return &value[string]{target, func(name string) (string, bool) {
+		return name, canWrite(name)
+	}, "a file that can be written"}
+}
+
+// canWrite leaves the file as it is, or as it is not.
+func canWrite(name string) bool {
+	_, before := os.Stat(name)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return false
+	}
+	file.Close()
+	if errors.Is(before, fs.ErrNotExist) {
+		os.Remove(name)
+	}
+	return true
 }
 
 // Bool is for flag.FlagSet.BoolFunc, so that the flag needs no value.
