@@ -161,26 +161,26 @@ func (c *Connection) count(r *http.Request) {
 
 // look reads what the rules need of the request before a handler can change it.
 // The request is the handler's from then on.
-func (e *Exchange) look(c *Controller, r *http.Request, state uint32) {
+func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	if r.Close {
-		state |= stateClientCloses
+		bits |= stateClientCloses
 	}
 	if r.ContentLength != 0 {
-		state |= stateHasBody
+		bits |= stateHasBody
 	}
 	if r.ProtoMajor > 2 {
-		state |= stateHTTP3
+		bits |= stateHTTP3
 	}
 	if c.rules&hasRoutes != 0 && c.sensitivePath(r) {
-		state |= stateSensitive
+		bits |= stateSensitive
 	}
 	if c.rules&hasExempt != 0 && c.exemptPath(r) {
-		state |= stateExemptPath
+		bits |= stateExemptPath
 	}
 	if c.rules&hasMatch != 0 && !r.Close {
-		state |= uint32(c.matching(r)) << matchShift
+		bits |= uint32(c.matching(r)) << matchShift
 	}
-	e.state.Store(state)
+	e.state = exchangeState(bits)
 }
 
 // matching asks the OnMatch rules, each once per exchange.
@@ -219,7 +219,11 @@ func (e *Exchange) End() {
 
 // end is what the end of an exchange has to do whether or not it has answered.
 func (e *Exchange) end(answered bool) {
-	before := e.state.Or(stateEnded | stateNotInFlight)
+	e.ended(e.state.Or(stateEnded|stateNotInFlight), answered)
+}
+
+// ended is the rest of end. before is the state that this found.
+func (e *Exchange) ended(before uint32, answered bool) {
 	if before&stateEnded != 0 {
 		return
 	}

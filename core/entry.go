@@ -111,9 +111,8 @@ func (e *Exchange) finish(returned bool) {
 		e.end(e.state.Load()&stateTold != 0)
 		return
 	}
-	if e.state.Load()&stateCommitted == 0 {
-		e.commitImplicitly()
-	}
+	before := e.state.Or(stateCommitted | stateEnded | stateNotInFlight)
+	e.concludeImplicitly(before)
 	e.tell()
-	e.end(true)
+	e.ended(before, true)
 }

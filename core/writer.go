@@ -126,6 +126,12 @@ const (
 )
 
 func shapeOf(w http.ResponseWriter) shape {
+	switch w.(type) {
+	case http1Writer:
+		return http1Shaped
+	case http2Writer:
+		return http2Shaped
+	}
 	if _, ok := w.(http1Shape); ok && !canPush(w) {
 		return http1Shaped
 	}

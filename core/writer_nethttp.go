@@ -24,7 +24,7 @@ func (w *serverWriter) Unwrap() http.ResponseWriter { return w.below }
 
 func (w *serverWriter) Header() http.Header {
 	if w.state.Load()&stateUntouched != 0 {
-		w.state.And(^uint32(stateUntouched))
+		w.state.Clear(stateUntouched)
 	}
 	return w.below.Header()
 }
@@ -115,7 +115,12 @@ func untold(state uint32) bool { return decidedIn(state) != 0 && state&stateTold
 // net/http writes the header at its next step unless there is something to
 // announce, which must not stay in the map for so long.
 func (e *Exchange) commitImplicitly() {
-	before := e.state.Or(stateCommitted)
+	e.concludeImplicitly(e.state.Or(stateCommitted))
+}
+
+// concludeImplicitly is the rest of commitImplicitly. before is the state that
+// this found.
+func (e *Exchange) concludeImplicitly(before uint32) {
 	if before&stateCommitted != 0 {
 		return
 	}

@@ -299,8 +299,15 @@ func (s *Set) matchRoute(route string, r *Request, how strictness) bool {
 
 // missesRoute is Misses for a route from its first slash on.
 func (s *Set) missesRoute(route string) bool {
-	first := firstOf(route)
-	return first != "" && s.looks&look(first) == 0 && strings.IndexByte(first, '%') < 0 && s.tree.misses(first)
+	end := 1
+	for end < len(route) && route[end] != '/' {
+		if route[end] == '%' {
+			return false
+		}
+		end++
+	}
+	first := route[1:end]
+	return first != "" && s.looks&look(first) == 0 && s.tree.misses(first)
 }
 
 // matchOwnRoute looks a route up among the patterns of addRoute.
