@@ -2,6 +2,8 @@ package core
 
 import (
 	"net/http"
+
+	"github.com/politeclose/politeclose/core/internal/pattern"
 )
 
 // Begin starts an exchange. The request it returns is the one to hand on: on an
@@ -67,12 +69,13 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) {
 		return false
 	}
-	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() &&
-		(c.sensitivePath(r) || c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
+	seen := pattern.AtRoute(route)
+	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() && (c.sensitivePath(r, glanceAt(r)) ||
+		!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
 		e.Sensitive()
 	}
 	if c.rules&needsRoute != 0 {
-		e.takeRoute(stateRoutedAhead, stateRouted, c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
+		e.takeRoute(stateRoutedAhead, stateRouted, !c.exempt.MissesRoute(seen) && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
 	}
 	return true
 }
@@ -171,11 +174,14 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	if r.ProtoMajor > 2 {
 		bits |= stateHTTP3
 	}
-	if c.rules&hasRoutes != 0 && c.sensitivePath(r) {
-		bits |= stateSensitive
-	}
-	if c.rules&hasExempt != 0 && c.exemptPath(r) {
-		bits |= stateExemptPath
+	if c.rules&needsRoute != 0 {
+		seen := glanceAt(r)
+		if c.sensitivePath(r, seen) {
+			bits |= stateSensitive
+		}
+		if c.exemptPath(r, seen) {
+			bits |= stateExemptPath
+		}
 	}
 	if c.rules&hasMatch != 0 && !r.Close {
 		bits |= uint32(c.matching(r)) << matchShift

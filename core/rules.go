@@ -137,18 +137,22 @@ func requestOf(r *http.Request) pattern.Request {
 	return q
 }
 
+// glanceAt is what is seen at once of the request's path.
+func glanceAt(r *http.Request) pattern.Glance {
+	if r.URL == nil || r.URL.RawPath != "" {
+		return pattern.Anything
+	}
+	return pattern.AtPath(r.URL.Path)
+}
+
 // sensitivePath asks OnRoutes about the request's path.
-func (c *config) sensitivePath(r *http.Request) bool {
-	return !misses(&c.routes, r) && c.routes.LoosePath(requestOf(r))
+func (c *config) sensitivePath(r *http.Request, seen pattern.Glance) bool {
+	return !c.routes.MissesPath(seen) && c.routes.LoosePath(requestOf(r))
 }
 
 // exemptPath asks Exempt about the request's path.
-func (c *config) exemptPath(r *http.Request) bool {
-	return !misses(&c.exempt, r) && c.exempt.ExactPath(requestOf(r))
-}
-
-func misses(s *pattern.Set, r *http.Request) bool {
-	return r.URL != nil && r.URL.RawPath == "" && s.Misses(r.URL.Path)
+func (c *config) exemptPath(r *http.Request, seen pattern.Glance) bool {
+	return !c.exempt.MissesPath(seen) && c.exempt.ExactPath(requestOf(r))
 }
 
 // patternStats returns nil where there are no patterns.

@@ -92,8 +92,9 @@ type Set struct {
 	// Router patterns that are not net/http's, compared as strings: the whole
 	// route, or the part of it before a slash where everything below is meant.
 	routes, subtrees map[string]*counted
-	looks            uint64 // of their first segments, as a node's
-	conditional      bool   // one of patterns has a method or a host
+	conditional      bool // one of patterns has a method or a host
+
+	atPaths, atRoutes Glance // all that a path or a route of the set may look like
 }
 
 // counted is a pattern and how often it has matched.
@@ -165,6 +166,8 @@ func (s *Set) add(pattern string) error {
 			"/login", "POST /users/{id}", parseErr)
 	}
 	s.patterns = append(s.patterns, c)
+	s.atPaths |= s.tree.glance()
+	s.atRoutes |= s.atPaths
 	s.conditional = s.conditional || pattern[0] != '/'
 	return nil
 }
@@ -198,20 +201,11 @@ func (s *Set) addRoute(c *counted) error {
 		return errDuplicate
 	}
 	set[route] = c
+	s.atRoutes |= AtRoute(c.pattern)
 	if route == "" {
-		s.looks = ^uint64(0) // everything
+		s.atRoutes = Anything
 	}
-	s.looks |= look(firstOf(c.pattern))
 	return nil
-}
-
-// firstOf returns the first segment of a route that begins with a slash.
-func firstOf(route string) string {
-	first := route[1:]
-	if slash := strings.IndexByte(first, '/'); slash >= 0 {
-		first = first[:slash]
-	}
-	return first
 }
 
 // LoosePath reports whether the request's path is one of the set, for OnRoutes.
@@ -263,16 +257,16 @@ func (q *question) match(c *counted) {
 	q.matched = true
 }
 
-// Misses reports of nearly every decoded path, by its first segment, that it is
-// not one of the set, so that no Request has to be made. It does not hold for a
-// request with an EscapedPath.
-func (s *Set) Misses(path string) bool {
-	first, ok := firstSegment(path)
-	return ok && s.tree.misses(first)
-}
+// MissesPath reports of nearly every path that is not one of the set that it is
+// not, so that no Request has to be made. The glance is AtPath's, of the decoded
+// path; of a request with an EscapedPath it says nothing.
+func (s *Set) MissesPath(seen Glance) bool { return s.atPaths&seen == 0 }
+
+// MissesRoute is MissesPath for a route. The glance is AtRoute's.
+func (s *Set) MissesRoute(seen Glance) bool { return s.atRoutes&seen == 0 }
 
 func (s *Set) matchPath(r *Request, how strictness) bool {
-	if r.EscapedPath == "" && s.Misses(r.Path) {
+	if r.EscapedPath == "" && s.MissesPath(AtPath(r.Path)) {
 		return false
 	}
 	q := question{Request: r, view: pathView, how: how}
@@ -287,27 +281,14 @@ func (s *Set) matchPath(r *Request, how strictness) bool {
 }
 
 func (s *Set) matchRoute(route string, r *Request, how strictness) bool {
-	slash := strings.IndexByte(route, '/') // net/http's patterns may begin with a method and a host
-	if slash < 0 || s.missesRoute(route[slash:]) {
+	if s.MissesRoute(AtRoute(route)) {
 		return false
 	}
+	slash := strings.IndexByte(route, '/')
 	q := question{Request: r, view: routeView, how: how}
 	s.matchOwnRoute(route, &q)
 	s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
 	return q.matched
-}
-
-// missesRoute is Misses for a route from its first slash on.
-func (s *Set) missesRoute(route string) bool {
-	end := 1
-	for end < len(route) && route[end] != '/' {
-		if route[end] == '%' {
-			return false
-		}
-		end++
-	}
-	first := route[1:end]
-	return first != "" && s.looks&look(first) == 0 && s.tree.misses(first)
 }
 
 // matchOwnRoute looks a route up among the patterns of addRoute.

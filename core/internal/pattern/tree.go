@@ -13,7 +13,7 @@ import "strings"
 // everything below, then to any, where it ends and matches what is here.
 type node struct {
 	literal map[string]*node // by the decoded segment
-	looks   uint64           // of the literals: most segments need no look-up
+	looks   Glance           // of the literals: most segments need no look-up
 	any     *node            // {name}
 	here    conditions       // the pattern ends with this segment
 	slash   conditions       // it ends with a slash after this segment: /{$}
@@ -84,18 +84,12 @@ func (n *node) child(segment string) *node {
 	return c
 }
 
-// look returns one of 64 bits for what is seen of a segment at once: its length
-// and its first byte.
-func look(segment string) uint64 {
-	if segment == "" {
-		return 0
+// glance returns what may be below a root.
+func (n *node) glance() Glance {
+	if n.any != nil || n.below != nil || n.slash != nil || n.here != nil {
+		return Anything
 	}
-	return 1 << ((len(segment)<<3 ^ int(segment[0])) % 64)
-}
-
-// misses reports that no pattern below n begins with the segment.
-func (n *node) misses(segment string) bool {
-	return n.looks&look(segment) == 0 && n.any == nil && n.below == nil && n.slash == nil && n.here == nil
+	return n.looks
 }
 
 // match walks from n. rest is what follows the slash after n's segment.
