@@ -50,6 +50,7 @@ func TestWhenServeReturnsItsListenerIsClosed(t *testing.T) {
 }
 
 func TestTheAddressIsFreeWhenServeReturns(t *testing.T) {
+	t.Parallel()
 	address := servertest.FreeAddress(t)
 	for range 50 {
 		srv := servertest.NewHTTP(servertest.Hello)

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -23,27 +24,37 @@ func TestASilentHTTP2ConnectionIsToldAtItsAge(t *testing.T) {
 		client.Get("/")
 		client.ExpectGoAway()
 		client.ExpectEnd()
+		client.Close()
 		s.ExpectStats("it has ended for its age", func(s core.Stats) bool { return s.Open == 0 && s.Closes[core.ReasonAge] == 1 })
 	})
 }
 
 func TestTheBudgetIsAskedAgainForASilentConnection(t *testing.T) {
-	t.Parallel()
-	// The two may be told a second apart: then too there is nothing left for the other.
-	ctl := servertest.NewController(t, core.OnAge(shortAge), core.Budget(0.5, 1))
-	s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start()
-	first, second := clienttest.DialUnencryptedHTTP2(t, s.Address), clienttest.DialUnencryptedHTTP2(t, s.Address)
-	first.Get("/")
-	second.Get("/")
-	first.ExpectGoAway()
-	second.ExpectGoAway()
-	if s := ctl.Stats(); s.Closes[core.ReasonAge] != 2 || s.HeldBack == 0 {
-		t.Errorf("the statistics are %+v", s)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		// The two may be told a second apart: then too there is nothing left for the other.
+		ctl, p := servertest.NewController(t, core.OnAge(shortAge), core.Budget(0.5, 1)), newPipes()
+		s := servertest.NewOn(t, p, ctl, servertest.NewHTTP2(servertest.Hello)).Start()
+		var clients [2]*clienttest.HTTP2
+		for i := range clients {
+			conn := p.dial()
+			defer conn.Close()
+			clients[i] = clienttest.NewHTTP2(t, conn)
+			clients[i].Get("/")
+		}
+		for _, client := range clients {
+			client.ExpectGoAway()
+		}
+		if s := ctl.Stats(); s.Closes[core.ReasonAge] != 2 || s.HeldBack == 0 {
+			t.Errorf("the statistics are %+v", s)
+		}
+		s.Force()
+		<-s.Done
+	})
 }
 
 // A stream that does not leave is cut after the grace.
 func TestWhatOutlivesTheAgeGraceIsCut(t *testing.T) {
+	t.Parallel()
 	for name, wait := range map[string]func(*core.Controller, http.ResponseWriter, *http.Request){
 		"it has been told by Leaving": func(_ *core.Controller, _ http.ResponseWriter, r *http.Request) {
 			<-core.Leaving(r.Context())
@@ -76,6 +87,7 @@ func TestWhatOutlivesTheAgeGraceIsCut(t *testing.T) {
 }
 
 func TestWithoutAnAgeGraceAStreamMayGoOn(t *testing.T) {
+	t.Parallel()
 	ctl := servertest.NewController(t, core.OnAge(shortAge))
 	told, release := make(chan struct{}), make(chan struct{})
 	s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -113,19 +113,28 @@ func (c *conn) linger() {
 	defer c.TCPConn.Close()
 	defer c.record.tracker().lingering.enter(c)()
 
-	end := time.Now().Add(lingerTotal)
-	for first := true; ; first = false {
+	first := true
+	discard(c.TCPConn, buffer[:], func(p []byte, err error) {
+		c.seeRead(p, err)
+		if len(p) > 0 && !c.record.HTTP2() && !(first && c.saysGoodbye(p)) && c.record.InputAfterAnnounce() {
+			c.record.tally.inputAfterAnnounce.Add(1)
+		}
+		first = false
+	})
+}
+
+// discard reads what the client sends, and tells of each piece, until it has closed
+// its side or one of the two bounds of a linger is reached.
+func discard(client net.Conn, buffer []byte, heard func(p []byte, err error)) {
+	for end := time.Now().Add(lingerTotal); time.Now().Before(end); {
 		silence := time.Now().Add(lingerSilence)
 		if silence.After(end) {
 			silence = end
 		}
-		c.TCPConn.SetReadDeadline(silence)
-		n, err := c.TCPConn.Read(buffer[:])
-		c.seeRead(buffer[:n], err)
-		if n > 0 && !c.record.HTTP2() && !(first && c.saysGoodbye(buffer[:n])) && c.record.InputAfterAnnounce() {
-			c.record.tally.inputAfterAnnounce.Add(1)
-		}
-		if err != nil || !time.Now().Before(end) {
+		client.SetReadDeadline(silence)
+		n, err := client.Read(buffer)
+		heard(buffer[:n], err)
+		if err != nil {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -112,6 +113,7 @@ func TestARequestUnderWayIsAnsweredAndAnnounced(t *testing.T) {
 }
 
 func TestConnectionsWithoutARequestAreClosedAfterTheIdleGrace(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		use  func(*testing.T, *clienttest.Conn)
@@ -201,7 +203,9 @@ func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
 	asked := time.Now() // a machine that has better things to do may never come to ask again
 	s.Drain()
 	s.ListenerIsClosed()
-	for began := time.Now(); time.Since(began) < 2*grace; {
+	pace := time.NewTicker(grace / 50)
+	defer pace.Stop()
+	for began := time.Now(); time.Since(began) < 2*grace; <-pace.C {
 		sent := time.Now()
 		io.WriteString(client, clienttest.Request("GET", "/"))
 		r, err := client.TryReceive()
@@ -223,6 +227,7 @@ func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
 }
 
 func TestIdleGraceZeroWaitsUntilTheTimeout(t *testing.T) {
+	t.Parallel()
 	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.IdleGrace(0), stdlib.DrainTimeout(200*time.Millisecond))
 	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
@@ -239,6 +244,7 @@ func TestIdleGraceZeroWaitsUntilTheTimeout(t *testing.T) {
 }
 
 func TestAtTheTimeoutWhatIsUnderWayIsCut(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		entered, release := make(chan struct{}, 2), make(chan struct{})
 		defer close(release)
@@ -365,6 +371,7 @@ func TestTheLameDuckServesNewConnectionsAndAnnounces(t *testing.T) {
 }
 
 func TestTheListenerIsClosedAfterTheLameDuck(t *testing.T) {
+	t.Parallel()
 	s := serve(t, servertest.NewController(t), servertest.Hello, stdlib.LameDuck(100*time.Millisecond), stdlib.IdleGrace(far), stdlib.DrainTimeout(2*far))
 	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
@@ -378,7 +385,6 @@ func TestTheListenerIsClosedAfterTheLameDuck(t *testing.T) {
 }
 
 func TestResume(t *testing.T) {
-	t.Parallel() // waits for a lame duck
 	t.Run("takes back a Drain while the server serves", func(t *testing.T) {
 		ctl := servertest.NewController(t)
 		s := serve(t, ctl, servertest.Hello)
@@ -392,17 +398,22 @@ func TestResume(t *testing.T) {
 		client.ExpectKept(get(t, client, "/"))
 	})
 	t.Run("in the lame duck lowers the flag until the listener is closed", func(t *testing.T) {
-		ctl := servertest.NewController(t)
-		s := serve(t, ctl, servertest.Hello, stdlib.LameDuck(3*time.Second)) // in which Resume has to be called
-		s.BeginDrain()
-		if !ctl.Resume() {
-			t.Error("Resume refused before the listener was closed")
-		}
-		s.ListenerIsClosed()
-		if !ctl.Draining() {
-			t.Error("the flag is down in a drain that goes on")
-		}
-		s.MustEnd()
+		synctest.Test(t, func(t *testing.T) {
+			ctl, p := servertest.NewController(t), newPipes()
+			s := servertest.NewOn(t, p, ctl, servertest.NewHTTP(servertest.Hello)).Start(stdlib.LameDuck(3 * time.Second))
+			s.BeginDrain()
+			if !ctl.Resume() {
+				t.Error("Resume refused before the listener was closed")
+			}
+			if ctl.Draining() {
+				t.Error("the flag is still up")
+			}
+			<-p.closed
+			if !ctl.Draining() {
+				t.Error("the flag is down in a drain that goes on")
+			}
+			s.MustEnd()
+		})
 	})
 	t.Run("is refused once the listener is closed", func(t *testing.T) {
 		ctl := servertest.NewController(t)

@@ -25,9 +25,7 @@ import (
 )
 
 func TestServeAloneIsAWholeDrain(t *testing.T) {
-	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
-		t.Parallel()
 		ctl := servertest.NewController(t)
 		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(far), stdlib.DrainTimeout(2 * far)}, over.Opts...)
 		s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(opts...)
@@ -39,6 +37,7 @@ func TestServeAloneIsAWholeDrain(t *testing.T) {
 		one.Close()
 		two.ExpectGoAway()
 		two.ExpectEnd()
+		two.Close()
 		if report := s.MustEnd(); report.Announced != 2 || report.Forced != 0 || report.ClosedIdle != 0 {
 			t.Errorf("the report is %+v", report)
 		}

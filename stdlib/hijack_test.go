@@ -123,6 +123,7 @@ func TestAHandlerThatLeavesItsHijackedConnectionToOthersHasServedNothing(t *test
 }
 
 func TestAHijackedConnectionIsCutAtTheTimeout(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		handler := echoing{make(chan net.Conn, 1)}
 		s := serve(t, servertest.NewController(t), handler, append([]stdlib.ServeOption{stdlib.DrainTimeout(100 * time.Millisecond)}, over.Opts...)...)

@@ -90,6 +90,7 @@ func TestOverHTTP2WhatElseServesItSinceTrack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+				t.Parallel()
 				ctl := servertest.NewController(t)
 				srv := servertest.NewHTTP2(servertest.Hello)
 				if name == "Protocols" {

@@ -18,7 +18,7 @@ import (
 )
 
 func TestOverHTTP2DrainsLeaveNothingBehind(t *testing.T) {
-	drains := 20
+	drains := 10
 	if full {
 		drains = 100
 	}

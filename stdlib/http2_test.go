@@ -1,12 +1,16 @@
 package stdlib_test
 
 import (
+	"crypto/tls"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/internal/clienttest"
@@ -17,16 +21,18 @@ import (
 // serveHTTP2 is serve, and a client that has connected.
 type serveHTTP2 func(*core.Controller, http.Handler, ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2)
 
-// overEachHTTP2 runs a test over TLS and in servertest.Cleartext.
+// overEachHTTP2 runs a test over TLS and in servertest.Cleartext, both at a time.
 func overEachHTTP2(t *testing.T, test func(*testing.T, serveHTTP2)) {
 	t.Helper()
 	t.Run("TLS", func(t *testing.T) {
+		t.Parallel()
 		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2) {
 			s := serve(t, ctl, handler, append(opts, servertest.OverTLS.Opts...)...)
 			return s, clienttest.DialHTTP2(t, s.Address)
 		})
 	})
 	t.Run("cleartext", func(t *testing.T) {
+		t.Parallel()
 		test(t, func(ctl *core.Controller, handler http.Handler, opts ...stdlib.ServeOption) (*servertest.Server, *clienttest.HTTP2) {
 			srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
 			srv.Protocols = new(http.Protocols)
@@ -100,6 +106,7 @@ func TestOverHTTP2TheFirstGoAwayIsBehindItsResponseAndSaysWhy(t *testing.T) {
 func TestOverHTTP2TheFirstGoAwayOfADrainIsBehindTheResponsesUnderWay(t *testing.T) {
 	const streams = 3
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
 		entered, release := make(chan struct{}, streams), make(chan struct{})
 		s := servertest.New(t, servertest.NewController(t), servertest.NewHTTP2(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.NewResponseController(w).Flush()
@@ -132,25 +139,34 @@ func TestOverHTTP2TheFirstGoAwayOfADrainIsBehindTheResponsesUnderWay(t *testing.
 }
 
 func TestOverHTTP2AnIdleConnectionIsToldTwice(t *testing.T) {
-	// It is told a second before, and is to send a request until then.
-	const idleTimeout = 5 * time.Second
-	t.Parallel() // waits for it
+	const idleTimeout = time.Minute
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
-		t.Parallel()
-		srv := servertest.NewHTTP2(servertest.Hello)
-		srv.IdleTimeout = idleTimeout
-		s := servertest.New(t, servertest.NewController(t), srv).Start(over.Opts...)
-		client := over.DialHTTP2(t, s.Address)
-		client.Get("/")
-		client.ExpectGoAway()
-		if client.LastStreams[0] != 1<<31-1 || client.DebugData[0] != "idle" {
-			t.Fatalf("the first GOAWAY names the stream %d and says %q", client.LastStreams[0], client.DebugData[0])
-		}
-		if r := client.Get("/crossing"); r.Body != "hello" {
-			t.Errorf("a request that crossed the first GOAWAY was answered with %+v", r)
-		}
-		client.ExpectEnd()
-		client.Close()
+		synctest.Test(t, func(t *testing.T) {
+			srv, p := servertest.NewHTTP2(servertest.Hello), newPipes()
+			srv.IdleTimeout = idleTimeout
+			s := servertest.NewOn(t, p, servertest.NewController(t), srv).Start(over.Opts...)
+			conn := p.dial()
+			defer conn.Close()
+			if over.TLS() {
+				conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2.NextProtoTLS}})
+			}
+			client := clienttest.NewHTTP2(t, conn)
+			client.Get("/")
+			served := time.Now()
+			client.ExpectGoAway()
+			if client.LastStreams[0] != 1<<31-1 || client.DebugData[0] != "idle" {
+				t.Fatalf("the first GOAWAY names the stream %d and says %q", client.LastStreams[0], client.DebugData[0])
+			}
+			if took := time.Since(served); took < idleTimeout-3*time.Second || took >= idleTimeout {
+				t.Errorf("it is told after %v", took)
+			}
+			if r := client.Get("/crossing"); r.Body != "hello" {
+				t.Errorf("a request that crossed the first GOAWAY was answered with %+v", r)
+			}
+			client.ExpectEnd()
+			s.Drain()
+			s.MustEnd()
+		})
 	})
 }
 

@@ -60,37 +60,37 @@ func TestTheLastResponseSurvivesWhatTheClientSentBehindIt(t *testing.T) {
 	if full {
 		tries = 20
 	}
-	var clients sync.WaitGroup
-	truncated := func(over servertest.Transport, address string) *atomic.Int64 {
-		n := new(atomic.Int64)
-		for range tries {
-			client := over.Dial(t, address)
-			clients.Go(func() {
-				if !readSlowly(client) {
-					n.Add(1)
-				}
-			})
+	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
+		t.Parallel()
+		var clients sync.WaitGroup
+		truncated := func(address string) *atomic.Int64 {
+			n := new(atomic.Int64)
+			for range tries {
+				client := over.Dial(t, address)
+				clients.Go(func() {
+					if !readSlowly(client) {
+						n.Add(1)
+					}
+				})
+			}
+			return n
 		}
-		return n
-	}
-	for _, over := range []servertest.Transport{servertest.Cleartext, servertest.OverTLS} {
-		ctl := servertest.NewController(t)
-		s := serve(t, ctl, large(func(_ http.ResponseWriter, r *http.Request) {
+		s := serve(t, servertest.NewController(t), large(func(_ http.ResponseWriter, r *http.Request) {
 			core.CloseAfter(r.Context(), core.ReasonHandler)
 		}), over.Opts...)
 		bare := serveBare(t, over, large(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
 		}))
-		ours, theirs := truncated(over, s.Address), truncated(over, bare)
+		ours, theirs := truncated(s.Address), truncated(bare)
 		clients.Wait()
-		t.Logf("%s: of %d responses %d were cut off; with a bare Connection: close %d", over.Name, tries, ours.Load(), theirs.Load())
+		t.Logf("of %d responses %d were cut off; with a bare Connection: close %d", tries, ours.Load(), theirs.Load())
 		if ours.Load() > 0 {
-			t.Errorf("%s: %d responses were cut off", over.Name, ours.Load())
+			t.Errorf("%d responses were cut off", ours.Load())
 		}
 		if theirs.Load() == 0 {
-			t.Errorf("%s: a bare Connection: close cuts off nothing: this client does not show what the listener is for", over.Name)
+			t.Error("a bare Connection: close cuts off nothing: this client does not show what the listener is for")
 		}
-	}
+	})
 }
 
 // http.MaxBytesReader cannot close the connection through a wrapped writer
@@ -211,20 +211,28 @@ func TestTheLingerEndsThoughTheClientDoesNot(t *testing.T) {
 	})
 }
 
-func TestTheLingerEndsThoughTheClientGoesOnSending(t *testing.T) {
-	t.Parallel() // takes the 10 s that a sending client is given
+// How long that may go on at most is in TestALingerHasTwoBounds.
+func TestAClientThatGoesOnSendingIsWaitedForButNotForEver(t *testing.T) {
+	t.Parallel()
+	enough := 25 // a little longer than a silent client is given
+	if full {
+		enough = 1000 // longer than any client is given
+	}
 	ctl := servertest.NewController(t)
 	s := serve(t, ctl, servertest.Hello)
 	client := clienttest.Dial(t, s.Address)
 	get(t, client, "/")
 	s.BeginDrain()
 	client.ExpectClosed(get(t, client, "/"))
-	for pace := time.NewTicker(100 * time.Millisecond); ; <-pace.C {
+	pace := time.NewTicker(100 * time.Millisecond)
+	defer pace.Stop()
+	for range enough {
+		<-pace.C
 		if _, err := io.WriteString(client, "x"); err != nil {
-			pace.Stop()
 			break
 		}
 	}
+	client.Close()
 	if report := s.MustEnd(); report.Announced != 1 || report.Forced != 0 || report.InputAfterAnnounce != 1 {
 		t.Errorf("the report is %+v", report)
 	}

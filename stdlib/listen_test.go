@@ -219,7 +219,7 @@ type exhausted struct {
 
 func (l *exhausted) Accept() (net.Conn, error) {
 	for {
-		if err := l.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		if err := l.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 			return nil, err
 		}
 		if l.now.Load() {
@@ -233,6 +233,7 @@ func (l *exhausted) Accept() (net.Conn, error) {
 }
 
 func TestWithoutDescriptorsForWhoWaitsADrainGoesOn(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]stdlib.ServeOption{
 		"on a listener that is emptied": {stdlib.Unshared()},
 		"on one that others may have":   nil,
@@ -276,6 +277,7 @@ func TestADrainWithoutConnectionsIsOverAtOnce(t *testing.T) {
 }
 
 func TestAForcedEndClosesAListenerThatCannotBeEmptied(t *testing.T) {
+	t.Parallel()
 	srv := servertest.NewHTTP(servertest.Hello)
 	srv.Addr = "127.0.0.1:0"
 	blocked, accepting := make(chan struct{}, 1), make(chan struct{})

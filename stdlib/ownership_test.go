@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/politeclose/politeclose/core"
@@ -67,6 +68,7 @@ func TestTheUsersListenerIsClosedOnce(t *testing.T) {
 }
 
 func TestTwoServesOfOneServerEndEachOnItsOwn(t *testing.T) {
+	t.Parallel()
 	t.Run("at once, without an error", func(t *testing.T) {
 		for range 50 {
 			ctl := servertest.NewController(t)
@@ -126,38 +128,38 @@ func TestWhatADrainHasUsedUpIsNotServedAgain(t *testing.T) {
 
 // Nobody's code holds a Serve for longer than its timeout.
 func TestCodeOfTheProgramsThatHangsIsNotWaitedForPastTheTimeout(t *testing.T) {
-	t.Parallel()
 	for name, hanging := range map[string]func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)){
 		"a listener's Close": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
-			start(&closable{Listener: servertest.Listen(t), hang: hang}, servertest.NewController(t))
+			start(&closable{Listener: newPipes(), hang: hang}, servertest.NewController(t))
 		},
 		"OnDrain": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
-			start(servertest.Listen(t), servertest.NewController(t), stdlib.OnDrain(func() { <-hang }))
+			start(newPipes(), servertest.NewController(t), stdlib.OnDrain(func() { <-hang }))
 		},
 		"OnListening": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
-			start(servertest.Listen(t), servertest.NewController(t), stdlib.OnListening(func(net.Addr) { <-hang }))
+			start(newPipes(), servertest.NewController(t), stdlib.OnListening(func(net.Addr) { <-hang }))
 		},
 		"a DrainWhen function": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
-			start(servertest.Listen(t), servertest.NewController(t, core.DrainWhen(func() bool { <-hang; return false })))
+			start(newPipes(), servertest.NewController(t, core.DrainWhen(func() bool { <-hang; return false })))
 		},
 		"the logger's handler": func(t *testing.T, hang chan struct{}, start func(net.Listener, *core.Controller, ...stdlib.ServeOption)) {
-			start(servertest.Listen(t), servertest.NewController(t, core.Logger(slog.New(hangingHandler{slog.DiscardHandler, hang}))))
+			start(newPipes(), servertest.NewController(t, core.Logger(slog.New(hangingHandler{slog.DiscardHandler, hang}))))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			hang := make(chan struct{})
-			defer close(hang)
-			hanging(t, hang, func(l net.Listener, ctl *core.Controller, opts ...stdlib.ServeOption) {
-				ctx, cancel := context.WithCancel(context.Background())
-				cancel()
-				ended := make(chan struct{})
-				go func() {
-					defer close(ended)
-					opts = append(opts, stdlib.On(l), stdlib.DrainTimeout(100*time.Millisecond))
-					stdlib.Serve(ctx, servertest.NewHTTP(servertest.Hello), ctl, opts...)
-				}()
-				clienttest.Receive(t, "the end of Serve", ended)
+			synctest.Test(t, func(t *testing.T) {
+				hang := make(chan struct{})
+				defer close(hang)
+				hanging(t, hang, func(l net.Listener, ctl *core.Controller, opts ...stdlib.ServeOption) {
+					ctx, cancel := context.WithCancel(context.Background())
+					cancel()
+					ended := make(chan struct{})
+					go func() {
+						defer close(ended)
+						opts = append(opts, stdlib.On(l), stdlib.DrainTimeout(100*time.Millisecond))
+						stdlib.Serve(ctx, servertest.NewHTTP(servertest.Hello), ctl, opts...)
+					}()
+					clienttest.Receive(t, "the end of Serve", ended)
+				})
 			})
 		})
 	}

@@ -27,6 +27,7 @@ func expectRequestTimeout(t *testing.T, client *clienttest.Conn) {
 }
 
 func TestASilentConnectionIsAnsweredAtTheIdleGrace(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		use  func(*testing.T, *clienttest.Conn)
@@ -58,6 +59,7 @@ func TestASilentConnectionIsAnsweredAtTheIdleGrace(t *testing.T) {
 }
 
 func TestAConnectionThatNeverSpokeIsAnsweredInCleartextAlone(t *testing.T) {
+	t.Parallel()
 	opts := []stdlib.ServeOption{
 		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far), stdlib.RequestTimeoutOnIdleClose(),
 	}

@@ -187,6 +187,7 @@ func (l *failing) Accept() (net.Conn, error) {
 }
 
 func TestAnErrorOfAcceptDrainsWithoutALameDuckAndIsReturned(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		l := &failing{servertest.Listen(t), make(chan struct{}), errors.New("too many open files for a test")}
 		ctl := servertest.NewController(t)

@@ -334,6 +334,7 @@ func TestAReportIsOfItsOwnDrain(t *testing.T) {
 }
 
 func TestADrainIsInTimeThoughClientsHaveNotClosedBehindTheirLastResponse(t *testing.T) {
+	t.Parallel()
 	ctl := servertest.NewController(t)
 	s := serve(t, ctl, servertest.Hello, stdlib.DrainTimeout(500*time.Millisecond))
 	c := clienttest.Dial(t, s.Address)

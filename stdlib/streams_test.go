@@ -233,6 +233,7 @@ func TestStreamsThatDoNotListenAreEndedAtTheTimeoutAndReported(t *testing.T) {
 	const listening, deaf, timeout = 2, 3, 2 * time.Second // in which who listens has to go
 	for name, follow := range allKinds() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, servertest.NewController(t), listeningAndDeaf(), stdlib.IdleGrace(far), stdlib.DrainTimeout(timeout))
 			c := &crowd{t: t}
 			c.gather(listening, s.Address, follow)

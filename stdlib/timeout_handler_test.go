@@ -51,7 +51,6 @@ func timeoutAbove(ctl *core.Controller, app http.Handler) http.Handler {
 }
 
 func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
-	t.Parallel()
 	ctl, app := servertest.NewController(t), newSlowApp()
 	s := servertest.New(t, ctl, servertest.NewHTTP(timeoutAbove(ctl, app))).Start()
 	patient, hurried := clienttest.Dial(t, s.Address), clienttest.Dial(t, s.Address)
@@ -62,7 +61,9 @@ func TestAnAnswerInTheHandlersPlaceIsAnnouncedToo(t *testing.T) {
 		t.Errorf("the slow request was answered with %d", r.Status)
 	}
 	hurried.ExpectClosed(r)
+	hurried.Close() // or the server waits for that
 	patient.ExpectClosed(get(t, patient, "/"))
+	patient.Close()
 	close(app.release)
 	clienttest.Receive(t, "the end of the handler", app.left)
 	s.Drain()

@@ -143,6 +143,7 @@ func (l *stuckListener) Accept() (net.Conn, error) {
 // TLS closes with an alert, which does not get out to a client that does not
 // read.
 func TestClientsThatDoNotReadDoNotHoldUpTheDrain(t *testing.T) {
+	t.Parallel()
 	l, ctl := &stuckListener{Listener: servertest.Listen(t)}, servertest.NewController(t)
 	s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(stdlib.Middleware(ctl)(servertest.Hello))).Start(append([]stdlib.ServeOption{
 		stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(500 * time.Millisecond),

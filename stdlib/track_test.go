@@ -254,6 +254,7 @@ func (l strangersListener) Accept() (net.Conn, error) {
 }
 
 func TestWhatIsCutMayHaveAClientThatNobodyKnows(t *testing.T) {
+	t.Parallel()
 	ctl := servertest.NewController(t)
 	begun, release := make(chan struct{}), make(chan struct{})
 	defer close(release)
@@ -269,6 +270,7 @@ func TestWhatIsCutMayHaveAClientThatNobodyKnows(t *testing.T) {
 }
 
 func TestConnectionsOfAnotherTypeAreTracked(t *testing.T) {
+	t.Parallel()
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		ctl := servertest.NewController(t)
 		opts := append([]stdlib.ServeOption{stdlib.IdleGrace(50 * time.Millisecond), stdlib.DrainTimeout(far)}, over.Opts...)

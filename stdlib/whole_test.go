@@ -193,6 +193,7 @@ func (l *breaking) Accept() (net.Conn, error) {
 var errWrappedTemporary = fmt.Errorf("a test: %w", syscall.EMFILE)
 
 func TestAnErrorOfAcceptEndsTheProgramsOwnServe(t *testing.T) {
+	t.Parallel()
 	noBuffers := errors.New("no buffer space for a test")
 	servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
 		serve := func(t *testing.T, l net.Listener) (*core.Controller, *strings.Builder, *http.Server, *clienttest.Conn, <-chan error) {
@@ -387,6 +388,7 @@ func TestCallsOfShutdownAtOnceHaveOneDrain(t *testing.T) {
 }
 
 func TestShutdownsErrorHasTheContextsInIt(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		ctx  func() (context.Context, context.CancelFunc)
 		want []error

@@ -44,17 +44,18 @@ const Window = 1 << 26
 // DialHTTP2 connects over TLS.
 func DialHTTP2(t testing.TB, address string) *HTTP2 {
 	t.Helper()
-	return newHTTP2(t, dialTLS(t, address, http2.NextProtoTLS))
+	return NewHTTP2(t, dialTLS(t, address, http2.NextProtoTLS))
 }
 
 // DialUnencryptedHTTP2 connects in cleartext, with prior knowledge (RFC 9113
 // §3.3).
 func DialUnencryptedHTTP2(t testing.TB, address string) *HTTP2 {
 	t.Helper()
-	return newHTTP2(t, dial(t, address))
+	return NewHTTP2(t, dial(t, address))
 }
 
-func newHTTP2(t testing.TB, conn net.Conn) *HTTP2 {
+// NewHTTP2 speaks over a connection that the test has made, such as a pipe in fake time.
+func NewHTTP2(t testing.TB, conn net.Conn) *HTTP2 {
 	t.Helper()
 	c := &HTTP2{Conn: conn, Framer: http2.NewFramer(conn, conn), t: t, next: 1, streams: make(map[uint32]*stream)}
 	c.encoder = hpack.NewEncoder(&c.encoded)

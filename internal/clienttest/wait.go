@@ -8,14 +8,17 @@ import (
 )
 
 // Eventually waits until holds, and fails the test if that takes longer than
-// Patience.
+// Patience. It asks often at first, and then more seldom: what takes a second is
+// not to keep the processor from the tests beside it.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(Patience); !holds(); {
+	const often, seldom = time.Millisecond, 10 * time.Millisecond
+	pause := often
+	for end := time.Now().Add(Patience); !holds(); pause = min(pause+pause/8, seldom) {
 		if time.Now().After(end) {
 			t.Fatalf("after %v still not: %s", Patience, what)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 
