@@ -41,7 +41,7 @@ func (l *slowToClose) Close() error {
 func TestWhenServeReturnsItsListenerIsClosed(t *testing.T) {
 	l := &slowToClose{Listener: servertest.Listen(t), ended: make(chan struct{})}
 	ctl := servertest.NewController(t)
-	s := servertest.New(t, ctl, servertest.NewHTTP(servertest.Hello)).Start(stdlib.On(l))
+	s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(servertest.Hello)).Start()
 	s.Drain()
 	s.MustEnd()
 	if !l.closed.Load() {
