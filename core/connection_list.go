@@ -118,9 +118,7 @@ func (c *Connection) stat(now int64) ConnectionStat {
 		s.State = "idle"
 	}
 	s.Route, s.Ran = c.UnderWay()
-	if mark, _ := c.marked(); mark != 0 {
-		s.Reason = c.ctl.reason(mark)
-	}
+	s.Reason = c.toldFor(c.bits.Load())
 	return s
 }
 

@@ -179,9 +179,9 @@ func (o *observers) init(c *Controller) {
 	}
 }
 
-// observe tells of a connection. Only where somebody observes does it ask for
-// how the connection ended.
-func (c *Connection) observe(kind EventKind, end func() (How, time.Duration)) {
+// observe tells of a connection with these bits. Only where somebody observes does
+// it ask for how the connection ended.
+func (c *Connection) observe(kind EventKind, bits uint32, end func() (How, time.Duration)) {
 	if !c.ctl.observers.Heard() {
 		return
 	}
@@ -190,13 +190,20 @@ func (c *Connection) observe(kind EventKind, end func() (How, time.Duration)) {
 		Connection: c.id, Protocol: c.protocol().String(),
 		Age: time.Duration(c.age(c.ctl.now())), Requests: int(c.requests.Load()),
 	}
-	if mark, _ := c.marked(); mark != 0 {
-		e.Reason = c.ctl.reason(mark)
-	}
+	e.Reason = c.toldFor(bits)
 	if end != nil {
 		e.How, e.Compliance = end()
 	}
 	c.ctl.observers.Add(observation{e, c.conn}, false)
+}
+
+// toldFor returns why the end of a connection with these bits was announced, ""
+// where it was not: a mark alone says only that the next response will.
+func (c *Connection) toldFor(bits uint32) Reason {
+	if mark, _ := c.marked(); mark != 0 && bits&bitAnnounced != 0 {
+		return c.ctl.reason(mark)
+	}
+	return ""
 }
 
 // observeUntracked tells of an announcement on a connection without a record.

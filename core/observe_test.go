@@ -97,6 +97,54 @@ func TestAConnectionsLifeIsToldInItsOrder(t *testing.T) {
 	})
 }
 
+func TestNothingIsToldOfAConnectionThatHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t, OnStatus(http.StatusTeapot))
+		var o told
+		defer ctl.Observe(o.observe)()
+		for name, end := range map[string]func(*http.Request){
+			"a rule":         func(*http.Request) {},
+			"its own asking": func(r *http.Request) { CloseAfter(r.Context(), ReasonHandler) },
+		} {
+			conn := openConnection(ctl)
+			conn.AnnounceWith(func(Reason) {})
+			exchange(ctl, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
+				conn.Gone(HowClient) // a stream's handler is not waited for
+				end(r)
+				w.WriteHeader(http.StatusTeapot)
+			})
+			events := o.since()
+			if !slices.Equal(kinds(events), []EventKind{EventAccepted, EventGone}) || events[1].How != HowClient || events[1].Reason != "" {
+				t.Errorf("%s: told %+v", name, events)
+			}
+		}
+		if s := ctl.Stats(); s.Closes[ReasonStatus]+s.Closes[ReasonHandler] != 0 || s.Ended[HowClient] != 2 {
+			t.Errorf("the statistics are %+v", s)
+		}
+	})
+}
+
+func TestAnEndThatNobodyWasToldOfHasNoReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctl := newController(t)
+		var o told
+		defer ctl.Observe(o.observe)()
+		conn := openConnection(ctl)
+		defer ctl.ListConnections(slices.Values([]*Connection{conn}))()
+		_, e := ctl.Begin(requestOn(conn, "/"))
+		e.Writer(newFakeWriter()).WriteHeader(http.StatusOK)
+		e.Sensitive() // too late: the next response would announce
+		e.End()
+		if list := ctl.Connections(1); len(list) != 1 || list[0].Reason != "" {
+			t.Errorf("listed is %+v", list)
+		}
+		conn.Gone(HowClient)
+		if events := o.since(); len(events) != 2 || events[1].How != HowClient || events[1].Reason != "" {
+			t.Errorf("told %+v", events)
+		}
+	})
+}
+
 // waiting is a net.Conn that knows its client when that has said who it is.
 type waiting struct {
 	addressed

@@ -27,7 +27,7 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 	}
 	c.set(bitOpen)
 	ctl.shard(c).Open.Add(1)
-	c.observe(EventAccepted, nil)
+	c.observe(EventAccepted, 0, nil)
 }
 
 // AnnounceWith makes announce tell the client that the connection ends, and
@@ -247,9 +247,10 @@ func (c *Connection) Gone(seen How) {
 	if c.protocol() == protocolUnknown {
 		c.ctl.opened[protocolUnknown].Add(1)
 	}
-	how := c.how(seen)
+	bits := c.set(bitCounted) // what a stream's handler still announces reaches nobody
+	how := c.how(seen, bits)
 	c.ctl.ended.count(how)
-	c.observe(EventGone, func() (How, time.Duration) {
+	c.observe(EventGone, bits, func() (How, time.Duration) {
 		if how == HowAnnounced && seen == HowClient {
 			return how, c.sinceAnnouncement()
 		}
@@ -258,8 +259,7 @@ func (c *Connection) Gone(seen How) {
 }
 
 // how makes of what a server has seen what it means for this connection.
-func (c *Connection) how(seen How) How {
-	bits := c.bits.Load()
+func (c *Connection) how(seen How, bits uint32) How {
 	switch {
 	case seen == HowForced || seen == HowIdle:
 		return seen

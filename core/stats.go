@@ -178,7 +178,7 @@ func (c *Connection) countClose(bits uint32) (before uint32) {
 	c.ctl.closes.count(mark, c.protocol(), now)
 	if c.ctl.observers.Heard() {
 		c.sharedRecord().announced.Store(now)
-		c.observe(EventAnnounced, nil)
+		c.observe(EventAnnounced, bitAnnounced, nil)
 	}
 	return before
 }

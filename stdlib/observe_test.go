@@ -68,6 +68,10 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: copy\r\nConnection: Upgrade\r\n\r\n")
 		io.Copy(io.Discard, conn) // as a proxy does, which does not call Read where there is a WriteTo
 	})
+	handler.HandleFunc("/login/abort", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK) // which announces, and does not leave
+		panic(http.ErrAbortHandler)
+	})
 	handler.HandleFunc("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for _, test := range []struct {
 		name   string
@@ -103,6 +107,10 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 			c.Send(clienttest.Request("GET", "/abort"))
 			c.ExpectGone()
 		}},
+		{"its handler gives up a response that announces", core.HowError, "", func(_ *testing.T, c *clienttest.Conn) {
+			c.Send(clienttest.Request("GET", "/login/abort"))
+			c.ExpectGone()
+		}},
 		{"a response announces, and the client leaves", core.HowAnnounced, core.ReasonRoute, func(_ *testing.T, c *clienttest.Conn) {
 			c.ExpectClosed(c.Get("/login"))
 			c.Close()
@@ -126,7 +134,7 @@ func TestHowAConnectionEndedIsToldByWhatItsClientSaw(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			servertest.OverEach(t, func(t *testing.T, over servertest.Transport) {
-				ctl := servertest.NewController(t, core.OnRoutes("/login"))
+				ctl := servertest.NewController(t, core.OnRoutes("/login/"))
 				o := observe(t, ctl)
 				srv := servertest.NewHTTP(stdlib.Middleware(ctl)(handler))
 				if test.how == core.HowIdle {
