@@ -30,8 +30,10 @@ import (
 // connections that came meanwhile stay, and so do those younger than 1 s. It
 // waits while the share is not known. Where few clients had a request, another
 // half minute follows, but not for the last few, a third of that root or 10 above
-// a share of 1,000. When nobody else has had to go for half a minute, it begins
-// again where it began the first time.
+// a share of 1,000; nor does the first half minute stop short for as many below
+// it, since the share is not exact while connections are on their way. When
+// nobody else has had to go for half a minute, it begins again where it began the
+// first time.
 // Where the excess does not become smaller, because connections come back as
 // fast as they go, nobody is closed for a minute, and the next time for twice as
 // long.

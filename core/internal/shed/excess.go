@@ -58,6 +58,11 @@ const (
 // the last few would go one in half a minute. When it has stayed there for half
 // a minute it begins again only above 1,063.
 //
+// The first round goes on until all of its 250 have gone, or 10 fewer than the
+// share are left. It was planned while no connection was on its way. Now some are,
+// which count on both sides or on none, and a share that only looks larger would
+// end the round with a few left for another half minute.
+//
 // While the share is not known nobody goes and the round waits. Were it over,
 // what is left would be spread over another half a minute.
 //
@@ -76,6 +81,7 @@ type Excess struct {
 	// What Sample alone uses.
 	shedding  bool
 	evenSince int64   // 0 = some have to go
+	first     bool    // nobody had gone when this round was planned
 	running   bool    // a round has begun
 	ran       int64   // how long it has, without the time in which the share was not known
 	planned   float64 // closes in this round
@@ -130,10 +136,11 @@ func (x *Excess) Sample(now int64, open, share int) {
 	}
 	x.ran += passed
 	excess, root := float64(open-share), math.Sqrt(float64(share))
-	if x.running && excess > 0 && x.ran >= excessRound {
-		x.end()
+	few := remainder * root
+	if x.running && x.ran >= excessRound {
+		x.end(excess)
 	}
-	even := excess <= 0 || !x.running && excess <= remainder*root
+	even := excess <= x.enough(few)
 	switch {
 	case !even:
 		x.evenSince = 0
@@ -144,7 +151,7 @@ func (x *Excess) Sample(now int64, open, share int) {
 	case even && now-x.evenSince >= excessRound:
 		x.shedding = false
 	case !x.shedding && excess > scatter*root:
-		x.shedding = true
+		x.shedding, x.first = true, true
 		x.verdict.reset()
 	}
 	if !x.shedding || even {
@@ -163,7 +170,18 @@ func (x *Excess) Sample(now int64, open, share int) {
 	done := min(float64(x.ran+excessInterval)/float64(excessRound), 1)
 	x.turn.Store(uint32(min(x.part*done, 1) * math.MaxUint32))
 	due := math.Ceil(x.planned*done) - float64(x.made.Load()-x.madeAt)
-	x.left.Store(int64(max(0, min(due, excess))))
+	x.left.Store(int64(max(0, min(due, excess-x.enough(few)))))
+}
+
+// enough is how far above the share nobody has to go any more.
+func (x *Excess) enough(few float64) float64 {
+	switch {
+	case !x.running:
+		return few
+	case x.first:
+		return -few
+	}
+	return 0
 }
 
 // begin begins a round of so many closes.
@@ -178,9 +196,9 @@ func (x *Excess) begin(now int64, planned float64, open int) {
 }
 
 // end ends a round that has lasted its time.
-func (x *Excess) end() {
-	x.running = false
-	if x.planned < tellingPlan {
+func (x *Excess) end(excess float64) {
+	x.running, x.first = false, false
+	if excess <= 0 || x.planned < tellingPlan {
 		return
 	}
 	if part := float64(x.made.Load()-x.madeAt) / x.planned; part < 1 {
@@ -192,7 +210,7 @@ func (x *Excess) end() {
 
 // rest ends the round, if there is one, and makes everybody stay.
 func (x *Excess) rest() {
-	x.running = false
+	x.running, x.first = false, false
 	x.wait()
 }
 

@@ -169,6 +169,45 @@ func TestAShareThatIsTooLargeForAWhileDoesNotEndIt(t *testing.T) {
 	}
 }
 
+// While connections are on their way the share is known to within a few.
+func TestTheFirstRoundMakesItsPlanWhereTheShareLooksALittleLarger(t *testing.T) {
+	for _, from := range []time.Duration{5 * time.Second, 20 * time.Second, 28 * time.Second} {
+		c := newCrowd(t, 1250, 1000)
+		c.run(from)
+		c.share = 1015
+		c.run(35*time.Second - from)
+		c.share = 1000
+		if left := len(c.open) - 1000; left > 10 || left < 0 {
+			t.Errorf("at 1,015 from %v on: %d of 250 are left", from, left)
+		}
+		if got := sum(c.run(2 * time.Minute)); got != 0 {
+			t.Errorf("at 1,015 from %v on: %d closed afterwards", from, got)
+		}
+	}
+}
+
+func TestTheFirstRoundEndsWhereTheShareHasBecomeLarger(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	c.run(20 * time.Second)
+	c.share = 1100
+	before := len(c.open) // below it
+	if got := sum(c.run(time.Minute)); before >= 1090 || got != 0 {
+		t.Errorf("%d closed of %d with a share of 1,100", got, before)
+	}
+}
+
+func TestALaterRoundEndsAtTheShare(t *testing.T) {
+	c := newCrowd(t, 1250, 1000)
+	c.run(31 * time.Second)
+	c.share = 900
+	c.run(20 * time.Second)
+	c.share = 915
+	c.run(time.Minute)
+	if open := len(c.open); open < 915 || open > 925 {
+		t.Errorf("%d are left with a share of 915", open)
+	}
+}
+
 func TestAnUnknownShareClosesNobody(t *testing.T) {
 	c := newCrowd(t, 1250, 0)
 	if got := sum(c.run(time.Minute)); got != 0 {
