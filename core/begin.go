@@ -186,7 +186,7 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	if c.rules&hasMatch != 0 && !r.Close {
 		bits |= uint32(c.matching(r)) << matchShift
 	}
-	e.state = exchangeState(bits)
+	e.state.Store(bits)
 }
 
 // matching asks the OnMatch rules, each once per exchange.

@@ -28,7 +28,7 @@ import (
 // keeps its connection costs one allocation: 64 bytes over HTTP/1, 448 over HTTP/2
 // and without a record, where the request is copied.
 type Exchange struct {
-	state   exchangeState // flags, OnMatch's reason and the decision's
+	state   atomic.Uint32 // flags, OnMatch's reason and the decision's
 	kind    kind
 	place   place
 	written uint16        // body bytes of an announcing response that net/http may still hold back
@@ -148,18 +148,6 @@ func exchangeOf(ctx context.Context) *Exchange {
 		return found.decider()
 	}
 	return nil
-}
-
-// An exchangeState is read and written by its methods alone, which are atomic, once
-// anybody else can know the exchange. Before that it is assigned, which costs
-// less.
-type exchangeState uint32
-
-func (s *exchangeState) Load() uint32                { return atomic.LoadUint32((*uint32)(s)) }
-func (s *exchangeState) Or(bits uint32) (old uint32) { return atomic.OrUint32((*uint32)(s), bits) }
-func (s *exchangeState) Clear(bits uint32)           { atomic.AndUint32((*uint32)(s), ^bits) }
-func (s *exchangeState) CompareAndSwap(old, changed uint32) bool {
-	return atomic.CompareAndSwapUint32((*uint32)(s), old, changed)
 }
 
 // The lowest bits of an exchange's state.

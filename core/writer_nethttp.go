@@ -24,7 +24,7 @@ func (w *serverWriter) Unwrap() http.ResponseWriter { return w.below }
 
 func (w *serverWriter) Header() http.Header {
 	if w.state.Load()&stateUntouched != 0 {
-		w.state.Clear(stateUntouched)
+		w.state.And(^uint32(stateUntouched))
 	}
 	return w.below.Header()
 }
