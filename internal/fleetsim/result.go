@@ -50,7 +50,7 @@ type book struct {
 	moves     int
 	polls     int
 	samples   []Sample
-	newcomers int // replicas there were before the scenario
+	before    int // how many replicas there were before the scenario
 	balanced  time.Duration
 	until     int
 	settled   time.Duration // when the scenario's last event was
@@ -61,7 +61,7 @@ const settling = 5 * time.Minute
 
 func (b *book) begin(w *world) {
 	b.header = make(http.Header)
-	b.newcomers = len(w.replicas)
+	b.before = len(w.replicas)
 	b.balanced = -time.Second
 	b.settled = w.now
 	b.sample(w)
@@ -109,7 +109,7 @@ func (b *book) total() (n int) {
 // fair share.
 func (b *book) arrived(w *world) bool {
 	fresh, connections := 0, 0
-	for _, r := range w.replicas[b.newcomers:] {
+	for _, r := range w.replicas[b.before:] {
 		if r.up {
 			fresh++
 			connections += r.connections
