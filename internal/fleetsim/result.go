@@ -46,15 +46,15 @@ const sampleEvery = 5 * time.Second
 type book struct {
 	header http.Header
 
-	closes    []int // by second
-	moves     int
-	polls     int
-	samples   []Sample
-	before    int // how many replicas there were before the scenario
-	balanced  time.Duration
-	until     int
-	settled   time.Duration // when the scenario's last event was
-	largest   float64       // five minutes after
+	closes   []int // by second
+	moves    int
+	polls    int
+	samples  []Sample
+	before   int // how many replicas there were before the scenario
+	balanced time.Duration
+	until    int
+	settled  time.Duration // when the scenario's last event was
+	largest  float64       // five minutes after
 }
 
 const settling = 5 * time.Minute
