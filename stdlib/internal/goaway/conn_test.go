@@ -116,6 +116,7 @@ func FuzzAnnouncementStaysBetweenFrames(f *testing.F) {
 					for range announcements {
 						go c.Announce(debug)
 					}
+					time.Sleep(lastResponses)
 					synctest.Wait()
 				}
 				for len(p) > 0 { // a server that goes on after a timeout, as WriteByteTimeout does
@@ -132,6 +133,7 @@ func FuzzAnnouncementStaysBetweenFrames(f *testing.F) {
 					go c.Announce(debug)
 				}
 			}
+			time.Sleep(lastResponses)
 			synctest.Wait()
 			c.Write(nil)
 

@@ -7,8 +7,8 @@ import (
 
 // state is how far the end of a connection is. RFC 9113 §6.8 in steps:
 //
-//  1. [Conn.Announce]. Where a response is under way the GOAWAY waits until it is
-//     whole: some clients fail every open stream at any GOAWAY.
+//  1. [Conn.Announce]. Some clients fail every open stream at any GOAWAY, so it
+//     waits for a moment in which nothing is under way: see [Conn.responded].
 //  2. GOAWAY(2^31-1), which accepts every stream, and a PING go out together.
 //  3. The client acknowledges the PING: it has read the GOAWAY, and begins no more
 //     streams. But one that it had begun before may still wait to be written: Go's
@@ -26,7 +26,7 @@ type state uint32
 
 const (
 	serving    state = iota // nobody was told anything
-	announcing              // 1: responses are under way
+	announcing              // 1: the first GOAWAY waits for its moment
 	telling                 // 2: GOAWAY and PING wait for a place between the server's frames
 	told                    // 2: they have left
 	pausing                 // 3: the first PING is acknowledged
@@ -42,6 +42,18 @@ const (
 const (
 	// lastResponses is how long the first GOAWAY waits for the responses under way.
 	lastResponses = 250 * time.Millisecond
+
+	// quiet is how long nothing has to be under way before it. Java's client fails a
+	// response, too, that it has read and not yet handed on.
+	quiet = time.Millisecond
+
+	// quietWithin is how long such a moment is looked for. A connection that has been
+	// silent for as long is told at once: hardly a request crosses the GOAWAY.
+	quietWithin = 25 * time.Millisecond
+
+	// quietRequests is how many requests may come meanwhile, or a busy client would
+	// be far past its limit of requests before it is told.
+	quietRequests = 32
 
 	// patience is how long a client may take to acknowledge a PING while nothing is
 	// under way on the connection. Then the last stream is named all the same.
@@ -83,6 +95,7 @@ func (c *Conn) begin(idleLimit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idleLimit = idleLimit
+	c.heard = time.Now()
 	if idleLimit > 0 {
 		c.enter(serving)
 	}
@@ -108,10 +121,18 @@ func (c *Conn) announce(reason string) {
 		return
 	}
 	c.reason = reason
-	if c.streams.await(); c.streams.awaited > 0 {
-		c.enter(announcing)
+	c.streams.await()
+	if !c.streams.responding() && time.Since(c.heard) >= quietWithin {
+		c.tell()
 		return
 	}
+	c.enter(announcing)
+	c.heard = time.Time{} // nothing has ended yet
+	c.setTimer()
+}
+
+// tell writes the first GOAWAY at the next place.
+func (c *Conn) tell() {
 	c.enter(telling)
 	go c.flush()
 }
@@ -135,7 +156,13 @@ func (c *Conn) deadline() (at time.Time, ok bool) {
 		}
 		return c.heard.Add(c.idleLimit), true
 	case announcing:
-		return c.since.Add(lastResponses), true
+		switch {
+		case c.streams.responding():
+			return c.since.Add(lastResponses), true
+		case c.heard.IsZero():
+			return c.since.Add(quietWithin), true
+		}
+		return c.heard.Add(quiet), true
 	case telling, asking: // no place comes, or the write does not end
 		return c.since.Add(longest), true
 	case told, asked:
@@ -177,10 +204,10 @@ func (c *Conn) timeout() {
 	}
 	switch c.step() {
 	case serving:
-		c.announce(reasonIdle)
+		c.reason = reasonIdle
+		c.tell()
 	case announcing:
-		c.enter(telling)
-		go c.flush()
+		c.tell()
 	case pausing:
 		c.enter(asking)
 		go c.flush()
@@ -200,17 +227,37 @@ func (c *Conn) timeout() {
 
 // streamEnded follows the end of a stream in one direction or both.
 func (c *Conn) streamEnded(stream uint32, in directions) {
-	c.streams.end(stream, in)
-	step := c.step()
-	if step == announcing && c.streams.awaited == 0 {
-		c.enter(telling)
+	responded, step := c.streams.end(stream, in), c.step()
+	if responded && step == announcing {
+		c.responded(stream)
 	}
-	if c.streams.none() && (step == told || step == asked || step == serving && c.idleLimit > 0) {
+	if c.streams.none() && (step == told || step == asked || step == serving) {
 		c.heard = time.Now()
 		if step != serving { // there the timer comes early enough
 			c.setTimer()
 		}
 	}
+}
+
+// responded follows the end of a stream while the first GOAWAY waits for its
+// moment:
+//
+//  1. What was under way at the announcement is whole.
+//  2. Nothing has been under way for a moment, which setTimer's timer ends: then
+//     only what crosses the GOAWAY on the wire can meet it.
+//  3. A client that always has something under way is told behind the end of a
+//     response, once it was waited for that long or has sent so many requests.
+func (c *Conn) responded(stream uint32) {
+	if c.streams.awaited > 0 {
+		return
+	}
+	c.heard = time.Now()
+	last := stream <= c.streams.awaitedTo && !c.streams.responding()
+	if !last && (c.heard.Sub(c.since) >= quietWithin || c.streams.sinceAwait() >= quietRequests) {
+		c.enter(telling)
+		return
+	}
+	c.setTimer()
 }
 
 // clientOpened follows a field block of the client's.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -113,8 +114,8 @@ func TestTheFirstGoAwayDoesNotWaitForAStreamThatTheClientResets(t *testing.T) {
 		(<-s.conns).Announce(debug)
 		c.WriteRSTStream(1, http2.ErrCodeCancel)
 		c.untilGoAway()
-		if waited := time.Since(start); waited != 0 {
-			t.Errorf("it came after %v", waited)
+		if waited := time.Since(start); waited != quiet {
+			t.Errorf("it came after %v, want %v", waited, quiet)
 		}
 	})
 }
@@ -128,6 +129,113 @@ func TestTheFirstGoAwayDoesNotWaitLongForAResponse(t *testing.T) {
 		c.untilGoAway()
 		if waited := time.Since(start); waited != lastResponses {
 			t.Errorf("it came after %v, want %v", waited, lastResponses)
+		}
+	})
+}
+
+// Some clients fail what crosses a GOAWAY on the wire, too, and Java's what it has
+// read and not yet handed on.
+func TestTheFirstGoAwayWaitsForAQuietMoment(t *testing.T) {
+	for name, test := range map[string]struct {
+		before time.Duration // since the last response
+		speak  func(c *client)
+		behind uint32 // the stream whose response is the last before the GOAWAY; 0: none
+		after  time.Duration
+	}{
+		"not on a silent connection": {before: quietWithin, speak: func(*client) {}},
+		"which silence soon is":      {before: quietWithin / 2, speak: func(*client) {}, after: quietWithin},
+		"behind the next response": {
+			before: quietWithin / 2,
+			speak: func(c *client) {
+				time.Sleep(quietWithin / 2)
+				c.request(3, http.MethodGet)
+			},
+			behind: 3,
+			after:  quietWithin/2 + quiet,
+		},
+		"in which no other request has come": {
+			speak: func(c *client) {
+				c.request(3, http.MethodGet)
+				time.Sleep(quiet / 2)
+				c.request(5, http.MethodGet)
+			},
+			behind: 5,
+			after:  quiet/2 + quiet,
+		},
+		"which no response under way disturbs": {
+			speak: func(c *client) {
+				c.request(3, http.MethodPost)
+				c.request(5, http.MethodGet)
+				time.Sleep(quietWithin / 2)
+				c.WriteData(3, true, nil)
+			},
+			behind: 3,
+			after:  quietWithin/2 + quiet,
+		},
+		"with an end, behind a response": {
+			speak: func(c *client) {
+				c.request(3, http.MethodPost)
+				for stream := uint32(5); stream < 15; stream += 2 {
+					time.Sleep(quietWithin / 4)
+					c.request(stream, http.MethodGet)
+				}
+			},
+			behind: 11,
+			after:  quietWithin,
+		},
+		"while few requests come": {
+			speak: func(c *client) {
+				for stream := uint32(3); stream < 1+2*2*quietRequests; stream += 2 {
+					c.request(stream, http.MethodGet)
+					time.Sleep(quiet / 2)
+				}
+			},
+			behind: 1 + 2*quietRequests,
+			after:  (quietRequests - 1) * quiet / 2,
+		},
+		"with an end, behind one of several responses": {
+			speak: func(c *client) {
+				c.request(3, http.MethodPost)
+				time.Sleep(2 * quietWithin)
+				c.request(5, http.MethodGet)
+			},
+			behind: 5,
+			after:  2 * quietWithin,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overPipes(t, func(t *testing.T, s *server, c *client) {
+				c.request(1, http.MethodGet)
+				c.wantAnswer(1)
+				time.Sleep(test.before)
+				synctest.Wait()
+				start := time.Now()
+				(<-s.conns).Announce(debug)
+				var speaking sync.WaitGroup
+				speaking.Go(func() { test.speak(c) })
+				before := c.untilGoAway()
+				if waited := time.Since(start); waited != test.after {
+					t.Errorf("it came after %v, want %v", waited, test.after)
+				}
+				var behind uint32
+				if len(before) > 0 {
+					behind = before[len(before)-1].StreamID
+				}
+				if behind != test.behind || behind > 0 && !endsWith(before, behind) {
+					t.Errorf("it came behind %v, want the end of stream %d", before, test.behind)
+				}
+				speaking.Wait()
+			})
+		})
+	}
+}
+
+func TestANewConnectionMaySendItsFirstRequestBeforeTheFirstGoAway(t *testing.T) {
+	overPipes(t, func(t *testing.T, s *server, c *client) {
+		(<-s.conns).Announce(debug)
+		c.request(1, http.MethodGet)
+		if before := c.untilGoAway(); !endsWith(before, 1) {
+			t.Errorf("the GOAWAY came behind %v", before)
 		}
 	})
 }
@@ -176,9 +284,9 @@ func TestAClientThatDoesNotAcknowledge(t *testing.T) {
 				c.request(1, http.MethodGet)
 				c.wantAnswer(1)
 				synctest.Wait()
-				start := time.Now()
 				(<-s.conns).Announce(debug)
 				c.untilGoAway()
+				start := time.Now()
 				c.wantPing()
 				c.SetDeadline(start.Add(3 * longest))
 				go test.silence(c)

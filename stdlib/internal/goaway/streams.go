@@ -15,7 +15,7 @@ import (
 //	announced with streams 5 and 9 open   awaited 2
 //	the client opens 11                   awaited 2, since it is above 9
 //	END_STREAM from the server on 9       awaited 1; 9 stays open: the client uploads
-//	RST_STREAM from the client on 5       awaited 0
+//	RST_STREAM from the client on 5       awaited 0; a response is under way, on 11
 type streams struct {
 	open    []stream
 	highest uint32 // that the client has opened
@@ -52,19 +52,22 @@ func (s *streams) find(id uint32) (at int, open bool) {
 	return slices.BinarySearchFunc(s.open, id, func(s stream, id uint32) int { return cmp.Compare(s.id, id) })
 }
 
-// end notes that a stream has ended in these directions.
-func (s *streams) end(id uint32, in directions) {
+// end notes that a stream has ended in these directions, and reports whether a
+// response has ended with that.
+func (s *streams) end(id uint32, in directions) (responded bool) {
 	at, open := s.find(id)
 	if !open {
-		return
+		return false
 	}
 	before := s.open[at].ended
 	if s.open[at].ended |= in; s.open[at].ended == both {
 		s.open = slices.Delete(s.open, at, at+1)
 	}
-	if before&fromServer == 0 && in&fromServer != 0 && id <= s.awaitedTo {
+	responded = before&fromServer == 0 && in&fromServer != 0
+	if responded && id <= s.awaitedTo {
 		s.awaited--
 	}
+	return responded
 }
 
 // await makes awaited count the responses that are under way now.
@@ -75,6 +78,15 @@ func (s *streams) await() {
 			s.awaited++
 		}
 	}
+}
+
+// sinceAwait returns how many streams the client has opened since. Their numbers
+// are odd.
+func (s *streams) sinceAwait() int { return int(s.highest-s.awaitedTo) / 2 }
+
+// responding reports whether a response is under way.
+func (s *streams) responding() bool {
+	return slices.ContainsFunc(s.open, func(s stream) bool { return s.ended&fromServer == 0 })
 }
 
 // refuse forgets the streams that the server's GOAWAY does not accept.
