@@ -197,3 +197,22 @@ func TestASubRequestThatIsSkippedDoesNotSkipItsExchange(t *testing.T) {
 	conn.ExpectKept(conn.Get("/skipped"))
 	conn.ExpectClosed(conn.Get("/batch"))
 }
+
+func TestOfTwoEnginesTheInnersRouteIsExempt(t *testing.T) {
+	for exempt, kept := range map[string]bool{"/v1/accounts/:id": true, "/v1/:mounted/:rest": false} {
+		ctl := servertest.NewController(t, core.OnRequestCount(1), core.Exempt(exempt))
+		inner := newEngine()
+		inner.Use(echoadapter.Middleware(ctl))
+		inner.GET("/v1/accounts/:id", empty)
+		outer := newEngine()
+		outer.Use(echoadapter.Middleware(ctl))
+		outer.GET("/v1/:mounted/:rest", echo.WrapHandler(inner))
+
+		conn := clienttest.Dial(t, conformance.Serve(t, outer, ctl))
+		if response := conn.Get("/v1/accounts/7"); kept {
+			conn.ExpectKept(response)
+		} else {
+			conn.ExpectClosed(response)
+		}
+	}
+}

@@ -246,3 +246,22 @@ func TestAContextThatWasReplacedAboveTheEngineChangesNoCount(t *testing.T) {
 		t.Errorf("the header map has been left with Connection %q", left["Connection"])
 	}
 }
+
+func TestOfTwoEnginesTheInnersRouteIsExempt(t *testing.T) {
+	for exempt, kept := range map[string]bool{"/v1/accounts/:id": true, "/v1/:mounted/:rest": false} {
+		ctl := servertest.NewController(t, core.OnRequestCount(1), core.Exempt(exempt))
+		inner := gin.New()
+		inner.Use(ginadapter.Middleware(ctl))
+		inner.GET("/v1/accounts/:id", empty)
+		outer := gin.New()
+		outer.Use(ginadapter.Middleware(ctl))
+		outer.GET("/v1/:mounted/:rest", gin.WrapH(inner))
+
+		conn := clienttest.Dial(t, conformance.Serve(t, outer, ctl))
+		if response := conn.Get("/v1/accounts/7"); kept {
+			conn.ExpectKept(response)
+		} else {
+			conn.ExpectClosed(response)
+		}
+	}
+}
