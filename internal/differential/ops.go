@@ -38,6 +38,7 @@ type opTraits struct {
 	closes   bool // the body, which net/http reads to its end
 	swaps    bool // the server's own request has another body
 	commits  bool // lets the header leave
+	floods   bool // writes more than the sockets hold
 	quick    bool // never waits for the client
 	touches  bool // the server's own request
 	stalls   bool // until somebody gives the handler up
@@ -52,7 +53,7 @@ var ops = []op{
 		c.wrote("WriteString", int64(n), err)
 	}, opTraits: opTraits{commits: true}},
 	{name: "Write of much", do: write(strings.Repeat("much\n", 2000)), opTraits: opTraits{commits: true}},
-	{name: "Write of a megabyte", do: write(strings.Repeat("very much\n", 100_000)), opTraits: opTraits{commits: true}},
+	{name: "Write of a megabyte", do: write(strings.Repeat("very much\n", 100_000)), opTraits: opTraits{commits: true, floods: true}},
 	{name: "Write of nothing", do: write(""), opTraits: opTraits{commits: true}},
 	{name: "ReadFrom", do: func(c *call) {
 		n, err := io.Copy(c.w, struct{ io.Reader }{strings.NewReader("abc")})

@@ -126,6 +126,7 @@ func (p *program) settle(r *request, first bool) {
 func (p *program) settleScript(r *request, above traits) {
 	var script []int
 	commits, lost := above.flushes, false // the header has left, the body is not whole
+	floods := false
 	for _, i := range r.script {
 		o := ops[i]
 		var out bool
@@ -143,9 +144,10 @@ func (p *program) settleScript(r *request, above traits) {
 			o.marks && r.send == abandoned ||
 			o.gone && (r.send != abandoned || r.body != noBody || above.concurrent) ||
 			o.duplex && (above.limits || commits || lost) || // net/http panics if some of the body is left
-
 			o.early && above.once ||
 			o.early && p.http2 && r.send == abandoned || // a race within net/http
+			// What is unread resets the connection, and with it what the sockets hold.
+			o.dies && floods && (r.body == bigBody || r.send == split) ||
 			o.switches && (r.version != http11 || r.expect || commits) ||
 			// What a proxy passes on, and when, is its own affair.
 			above.detaches && (o.parts || o.early || o.duplex || o.cuts || o.chunks || o.awaits || o.marks && commits) ||
@@ -156,6 +158,7 @@ func (p *program) settleScript(r *request, above traits) {
 		}
 		script = append(script, i)
 		commits, lost = commits || o.commits, lost || o.swaps || o.closes || o.reads
+		floods = floods || o.floods
 		if o.ends {
 			break
 		}
