@@ -197,22 +197,23 @@ func (d *drain) lookAtListener() {
 }
 
 // lookAtListeners does it for a Shutdown, while the program's own Serve waits with an
-// error of Accept until the drain is over. What the program has closed is no error.
+// error of Accept until the drain is over. What the program has closed is no error,
+// and what its Serve has returned with is not ours to return.
 func (d *drain) lookAtListeners() {
-	accepts, failed := false, false
+	accepts, ended := false, false
 	d.tracker.each(d, func(t *tally) {
 		switch l := t.listener; {
-		case l == nil, t.over.Load():
+		case l == nil:
 		case !l.ended.isOpen():
 			accepts = true
-		case l.err != nil:
-			failed = true
-			if !errors.Is(l.err, net.ErrClosed) {
+		default:
+			ended = true
+			if !t.over.Load() && l.err != nil && !errors.Is(l.err, net.ErrClosed) && !errors.Is(l.err, http.ErrServerClosed) {
 				d.failure = l.err
 			}
 		}
 	})
-	if failed && !accepts {
+	if ended && !accepts {
 		d.lameDuck = nil
 	}
 }

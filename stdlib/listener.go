@@ -152,13 +152,20 @@ func isTemporary(err error) bool {
 	return ok && ne.Temporary() //nolint:staticcheck // SA1019: net/http asks the same
 }
 
-// hold keeps Accept from returning its last error before the drain is over.
+// hold keeps Accept from returning its last error before the drain is over. Where
+// there is nothing to wait for, the Serve that accepts ends with it: one of ours
+// tells the tracker so itself.
 func (l *listener) hold(err error) {
-	if l.tally.drain.Load() == nil || l.released.isOpen() {
+	d := l.tally.drain.Load()
+	if d != nil && !l.released.isOpen() {
+		l.end(err)
+		<-l.released.opened
 		return
 	}
-	l.end(err)
-	<-l.released.opened
+	byUs := l.nested || d != nil && d.own == l
+	if t := l.tally.tracker.Load(); t != nil && !byUs {
+		t.served(l, err)
+	}
 }
 
 // end says that nothing more is accepted, and why. The first call counts.

@@ -320,6 +320,97 @@ func TestAnErrorOfAcceptEndsTheLameDuckOfAShutdown(t *testing.T) {
 	}
 }
 
+func TestShutdownOfAServerThatHasEndedWaitsForItsConnectionsAlone(t *testing.T) {
+	noBuffers := errors.New("no buffer space for a test")
+	for name, listen := range map[string]func(net.Listener, *core.Controller) net.Listener{
+		"with Listener by hand": stdlib.Listener,
+		"without":               func(l net.Listener, _ *core.Controller) net.Listener { return l },
+	} {
+		for ending, end := range map[string]func(t *testing.T, srv *http.Server, l net.Listener, broken *atomic.Bool){
+			"by Close":          func(_ *testing.T, srv *http.Server, _ net.Listener, _ *atomic.Bool) { srv.Close() },
+			"by its listener's": func(_ *testing.T, _ *http.Server, l net.Listener, _ *atomic.Bool) { l.Close() },
+			"by a plain Shutdown": func(_ *testing.T, srv *http.Server, _ net.Listener, _ *atomic.Bool) {
+				srv.Shutdown(context.Background())
+			},
+			"by an error of Accept": func(t *testing.T, _ *http.Server, l net.Listener, broken *atomic.Bool) {
+				broken.Store(true)
+				clienttest.Dial(t, l.Addr().String()).Close()
+			},
+		} {
+			t.Run(name+", "+ending, func(t *testing.T) {
+				ctl := servertest.NewController(t)
+				srv := servertest.NewHTTP(servertest.Hello)
+				if err := stdlib.Track(srv, ctl); err != nil {
+					t.Fatal(err)
+				}
+				var broken atomic.Bool
+				l := listen(&breaking{servertest.Listen(t), func() error {
+					if broken.Load() {
+						return noBuffers
+					}
+					return nil
+				}}, ctl)
+				served := make(chan error, 1)
+				go func() { served <- srv.Serve(l) }()
+				client := clienttest.Dial(t, l.Addr().String())
+				client.ExpectKept(get(t, client, "/"))
+				end(t, srv, l, &broken)
+				clienttest.Receive(t, "the end of the program's own Serve", served)
+				ended := make(chan error, 1)
+				go func() {
+					_, err := stdlib.Shutdown(context.Background(), srv, ctl, stdlib.DrainTimeout(far), stdlib.IdleGrace(0))
+					ended <- err
+				}()
+				clienttest.Eventually(t, "draining", ctl.Draining)
+				if strings.Contains(ending, "Close") || strings.Contains(ending, "Shutdown") {
+					client.ExpectGone()
+				} else {
+					client.ExpectClosed(get(t, client, "/"))
+				}
+				client.Close()
+				if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+					t.Errorf("Shutdown: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestACloseDuringAShutdownEndsIt(t *testing.T) {
+	for name, listen := range map[string]func(net.Listener, *core.Controller) net.Listener{
+		"with Listener by hand": stdlib.Listener,
+		"without":               func(l net.Listener, _ *core.Controller) net.Listener { return l },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			srv := servertest.NewHTTP(servertest.Hello)
+			if err := stdlib.Track(srv, ctl); err != nil {
+				t.Fatal(err)
+			}
+			l := listen(servertest.Listen(t), ctl)
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(l) }()
+			client := clienttest.Dial(t, l.Addr().String())
+			client.ExpectKept(get(t, client, "/"))
+			ended := make(chan error, 1)
+			go func() {
+				_, err := stdlib.Shutdown(context.Background(), srv, ctl, stdlib.LameDuck(far), stdlib.DrainTimeout(2*far))
+				ended <- err
+			}()
+			clienttest.Eventually(t, "draining", ctl.Draining)
+			srv.Close()
+			client.ExpectGone()
+			client.Close()
+			if err := clienttest.Receive(t, "the end of Serve", served); err != http.ErrServerClosed {
+				t.Errorf("Serve: %v", err)
+			}
+			if err := clienttest.Receive(t, "the end of Shutdown", ended); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+	}
+}
+
 func TestAGroupOfTwoServersShutsDownTogether(t *testing.T) {
 	ctl, handler := servertest.NewController(t), new(counting)
 	first := startProgram(t, ctl, handler, "http", func(srv *http.Server) error { return srv.ListenAndServe() })
