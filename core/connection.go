@@ -39,7 +39,7 @@ type Connection struct {
 
 // sharedRecord is what few connections need.
 type sharedRecord struct {
-	mu      sync.Mutex
+	mu      sync.Mutex                     // also orders the events of the announcement and of the end
 	channel *leaving.Channel               // HTTP/1: of the exchange under way, or of who hijacked
 	last    *leaving.Channel               // … or of the one before
 	streams map[*Exchange]*leaving.Channel // HTTP/2: of the streams under way that have one

@@ -124,6 +124,36 @@ func TestNothingIsToldOfAConnectionThatHasGone(t *testing.T) {
 	})
 }
 
+func TestAnAnnouncementAtTheMomentOfTheEndIsToldBeforeIt(t *testing.T) {
+	ctl := newController(t)
+	var o told
+	stop := ctl.Observe(o.observe)
+	for range 2000 {
+		conn := openConnection(ctl)
+		conn.AnnounceWith(func(Reason) {})
+		var both sync.WaitGroup
+		both.Go(conn.AnnounceDrain)
+		both.Go(func() { conn.Gone(HowClient) })
+		both.Wait()
+	}
+	ctl.observers.Flush(time.Minute)
+	stop()
+	gone := make(map[uint64]bool)
+	for _, e := range o.events {
+		switch e.Kind {
+		case EventAnnounced:
+			if gone[e.Connection] {
+				t.Fatalf("told after the end: %+v", e)
+			}
+		case EventGone:
+			gone[e.Connection] = true
+			if (e.How == HowAnnounced) != (e.Reason == ReasonDrain) {
+				t.Errorf("gone: %+v", e)
+			}
+		}
+	}
+}
+
 func TestAnEndThatNobodyWasToldOfHasNoReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctl := newController(t)

@@ -247,6 +247,10 @@ func (c *Connection) Gone(seen How) {
 	if c.protocol() == protocolUnknown {
 		c.ctl.opened[protocolUnknown].Add(1)
 	}
+	if s := c.shared.Load(); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
 	bits := c.set(bitCounted) // what a stream's handler still announces reaches nobody
 	how := c.how(seen, bits)
 	c.ctl.ended.count(how)

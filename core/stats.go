@@ -170,13 +170,19 @@ func (c *closes) count(reason reasonIndex, p protocol, now int64) {
 // it both announced and counted, or neither, and returns those that were set
 // before.
 func (c *Connection) countClose(bits uint32) (before uint32) {
+	observed := c.ctl.observers.Heard()
+	if observed {
+		s := c.sharedRecord()
+		s.mu.Lock() // Gone, which may come now, is told of behind it
+		defer s.mu.Unlock()
+	}
 	if before = c.set(bits | bitCounted); before&bitCounted != 0 {
 		return before
 	}
 	now := c.ctl.now()
 	mark, _ := c.marked()
 	c.ctl.closes.count(mark, c.protocol(), now)
-	if c.ctl.observers.Heard() {
+	if observed {
 		c.sharedRecord().announced.Store(now)
 		c.observe(EventAnnounced, bitAnnounced, nil)
 	}
