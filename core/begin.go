@@ -70,8 +70,9 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 		return false
 	}
 	seen := pattern.AtRoute(route)
-	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() && (c.sensitivePath(r, glanceAt(r)) ||
-		!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
+	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() &&
+		(!c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r) ||
+			!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
 		e.Sensitive()
 	}
 	if c.rules&needsRoute != 0 {
@@ -176,10 +177,10 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	}
 	if c.rules&needsRoute != 0 {
 		seen := glanceAt(r)
-		if c.sensitivePath(r, seen) {
+		if !c.routes.MissesPath(seen) && c.sensitivePath(r) {
 			bits |= stateSensitive
 		}
-		if c.exemptPath(r, seen) {
+		if !c.exempt.MissesPath(seen) && c.exemptPath(r) {
 			bits |= stateExemptPath
 		}
 	}

@@ -126,7 +126,7 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	if c.rules&needsRoute != 0 {
 		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
 		owner.surround()
-		if c.rules&hasRoutes != 0 && !owner.sensitive() && c.sensitivePath(r, glanceAt(r)) {
+		if c.rules&hasRoutes != 0 && !owner.sensitive() && !c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r) {
 			e.Sensitive()
 		}
 	}

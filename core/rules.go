@@ -137,7 +137,8 @@ func requestOf(r *http.Request) pattern.Request {
 	return q
 }
 
-// glanceAt is what is seen at once of the request's path.
+// glanceAt is what is seen at once of the request's path. Nearly every path is
+// known by it not to be one of a set.
 func glanceAt(r *http.Request) pattern.Glance {
 	if r.URL == nil || r.URL.RawPath != "" {
 		return pattern.Anything
@@ -146,14 +147,10 @@ func glanceAt(r *http.Request) pattern.Glance {
 }
 
 // sensitivePath asks OnRoutes about the request's path.
-func (c *config) sensitivePath(r *http.Request, seen pattern.Glance) bool {
-	return !c.routes.MissesPath(seen) && c.routes.LoosePath(requestOf(r))
-}
+func (c *config) sensitivePath(r *http.Request) bool { return c.routes.LoosePath(requestOf(r)) }
 
 // exemptPath asks Exempt about the request's path.
-func (c *config) exemptPath(r *http.Request, seen pattern.Glance) bool {
-	return !c.exempt.MissesPath(seen) && c.exempt.ExactPath(requestOf(r))
-}
+func (c *config) exemptPath(r *http.Request) bool { return c.exempt.ExactPath(requestOf(r)) }
 
 // patternStats returns nil where there are no patterns.
 func (c *config) patternStats() (stats []PatternStat) {
