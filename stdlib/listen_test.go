@@ -209,6 +209,27 @@ func TestAListenerThatCannotBeEmptiedIsSaidOnceAndDrainedAllTheSame(t *testing.T
 	}
 }
 
+func TestASocketThatTheProgramHasClosedIsNotEmptied(t *testing.T) {
+	for range 20 {
+		l := listenWithoutMPTCP(t)
+		var log bytes.Buffer
+		ctl := servertest.NewController(t, core.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+		s := servertest.NewOn(t, l, ctl, servertest.NewHTTP(servertest.Hello)).Start(stdlib.Unshared())
+		client := clienttest.Dial(t, s.Address)
+		client.ExpectKept(get(t, client, "/"))
+		l.Close()
+		clienttest.Eventually(t, "draining", ctl.Draining)
+		client.ExpectClosed(get(t, client, "/"))
+		client.Close()
+		if _, err := s.Wait(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		if strings.Contains(log.String(), "may be reset") {
+			t.Errorf("of a socket that had been closed before it is said:\n%s", &log)
+		}
+	}
+}
+
 // exhausted is a listener whose process has no descriptor left for a connection.
 type exhausted struct {
 	*net.TCPListener

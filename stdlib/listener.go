@@ -102,7 +102,7 @@ type listener struct {
 	shut    *latch           // opens when it is
 	closing atomic.Bool      // by beginClose
 
-	loss     error // why somebody may have been lost by the close; there when ended opens
+	loss     atomic.Pointer[error] // why somebody may have been lost by beginClose
 	ended    *latch
 	err      error // why it ended, once it has; nil where beginClose is why
 	released *latch
@@ -195,10 +195,11 @@ func (l *listener) empties() bool {
 }
 
 func (l *listener) emptyAndClose() {
-	if socket, ok := l.Listener.(*quiesce.Listener); ok {
+	// Where Accept has failed nobody is left to empty it.
+	if socket, ok := l.Listener.(*quiesce.Listener); ok && !l.ended.isOpen() {
 		loss := socket.Empty(l.released.opened)
-		if !l.released.isOpen() {
-			l.loss = loss
+		if loss != nil && !l.released.isOpen() {
+			l.loss.Store(&loss)
 		}
 	}
 	_ = l.closeInner() // Accept says when it is closed

@@ -46,8 +46,10 @@ func (d *drain) sayBegin() {
 func (d *drain) sayClosed() {
 	var losses []error
 	d.tracker.each(d, func(t *tally) {
-		if l := t.listener; l != nil && l.ended.isOpen() && l.loss != nil {
-			losses = append(losses, l.loss)
+		if l := t.listener; l != nil && l.ended.isOpen() {
+			if loss := l.loss.Load(); loss != nil {
+				losses = append(losses, *loss)
+			}
 		}
 	})
 	for _, loss := range losses {
