@@ -64,8 +64,8 @@ func TestReleasedModulesCanBeHadByTheirVersion(t *testing.T) {
 func copyOfTheTree(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	names := strings.Split(output(t, root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00")
-	for _, name := range names {
+	names := output(t, root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	for name := range strings.SplitSeq(names, "\x00") {
 		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil { // the last name is empty, and a file may have been deleted
 			continue
