@@ -21,11 +21,12 @@ import (
 
 // A browser runs testdata/fetch.html. Its page has to come from where its requests
 // go, and the servers have no page: a relay answers for it, and passes on every other
-// connection as it is.
+// connection as it is. Over HTTP/2 that is startSecurePageRelay.
 
 func chromium(t *testing.T, page string) *exec.Cmd {
 	return exec.Command(find(t, "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+		"--ignore-certificate-errors", // nothing but loopback is asked
 		"--remote-debugging-port=0", "--user-data-dir="+profileFolder(t), page)
 }
 
@@ -37,6 +38,7 @@ user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
 `)
+	trustCertificate(t, folder, page)
 	command := exec.Command(program, "--headless", "--no-remote", "--profile", folder, page)
 	command.Env = append(os.Environ(), "HOME="+folder)
 	return command
@@ -87,7 +89,11 @@ func startBrowser(browser func(t *testing.T, page string) *exec.Cmd) startTraffi
 		if err != nil {
 			t.Fatal(err)
 		}
-		page := "http://" + startPageRelay(t, target.Host) + pagePath + "#" + url.PathEscape(string(settings))
+		relay := startPageRelay
+		if target.Scheme == "https" {
+			relay = startSecurePageRelay
+		}
+		page := target.Scheme + "://" + relay(t, target.Host) + pagePath + "#" + url.PathEscape(string(settings))
 		p := startProcess(t, browser(t, page), nil)
 		return func() {
 			t.Helper()
@@ -105,14 +111,26 @@ const pagePath = "/fetch.html"
 // startPageRelay returns the address of the relay.
 func startPageRelay(t *testing.T, target string) (address string) {
 	t.Helper()
-	page, err := os.ReadFile("testdata" + pagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := readPage(t)
+	acceptEach(t, listener, func(conn net.Conn) { relayPage(conn.(*net.TCPConn), page, target) })
+	return listener.Addr().String()
+}
+
+func readPage(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("testdata" + pagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// acceptEach serves the listener's connections until the test ends.
+func acceptEach(t *testing.T, listener net.Listener, serve func(net.Conn)) {
 	var connections sync.WaitGroup
 	connections.Go(func() {
 		for {
@@ -120,14 +138,13 @@ func startPageRelay(t *testing.T, target string) (address string) {
 			if err != nil {
 				return
 			}
-			connections.Go(func() { relayPage(conn.(*net.TCPConn), string(page), target) })
+			connections.Go(func() { serve(conn) })
 		}
 	})
 	t.Cleanup(func() {
 		listener.Close()
 		connections.Wait()
 	})
-	return listener.Addr().String()
 }
 
 func relayPage(browser *net.TCPConn, page, target string) {
@@ -154,6 +171,18 @@ func relayPage(browser *net.TCPConn, page, target string) {
 	}
 	server := conn.(*net.TCPConn)
 	defer server.Close()
+	passOn(browser, in, server)
+}
+
+// halfCloser is a connection of which one direction can end before the other one.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// passOn passes both directions on until they have ended. in is what is read from the
+// browser.
+func passOn(browser halfCloser, in io.Reader, server halfCloser) {
 	var directions sync.WaitGroup
 	directions.Go(func() {
 		io.Copy(browser, server)

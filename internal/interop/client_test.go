@@ -121,15 +121,15 @@ var http2Clients = []client{
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},
 	{"Java Apache HttpClient async", startJava("Apache", "HttpClient-h2", apacheJars...)},
 	{"Java OkHttp", startJava("Square", "OkHttp-h2", squareJars...)},
+	{"Chromium fetch", startBrowser(chromium)},
+	{"Firefox fetch", startBrowser(firefox)},
 }
 
-// http2ClientsOfFullSize are those that come back after a GOAWAY, which httpx does
-// not.
 func http2ClientsOfFullSize() []client {
 	if os.Getenv("POLITECLOSE_FULL") == "" {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(http2Clients), func(c client) bool { return c.name == "Python httpx http2" })
+	return http2Clients
 }
 
 var (

@@ -62,11 +62,20 @@ def by_urllib3():
 def by_httpx(http2=False):
     import httpx
 
-    client = httpx.Client(http2=http2, verify=False, timeout=30)
+    def connect():
+        return httpx.Client(http2=http2, verify=False, timeout=30)
+
+    client = connect()
 
     def exchange(name):
-        response = client.post(url, content=body, headers={"X-Request-Id": name})
-        return response.status_code, response.text
+        nonlocal client
+        try:
+            response = client.post(url, content=body, headers={"X-Request-Id": name})
+            return response.status_code, response.text
+        except Exception:
+            client.close()  # over HTTP/2 it goes on with a connection that has ended
+            client = connect()
+            raise
 
     return exchange
 
