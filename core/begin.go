@@ -53,7 +53,8 @@ func (c *Controller) Skip(w http.ResponseWriter) {
 }
 
 // Report is what an adapter can do in the place of Begin where its router has
-// found the route before it calls the middleware: it tells the exchange whose
+// found the route before it calls the middleware, and calls the middleware again
+// where a handler has it route the request anew: it tells the exchange whose
 // response is written to w the pattern of that route, and whether it is
 // sensitive. It returns false where there is no such exchange, where r is not of
 // it and where there is no route; then Begin is needed.

@@ -216,3 +216,27 @@ func TestOfTwoEnginesTheInnersRouteIsExempt(t *testing.T) {
 		}
 	}
 }
+
+// A handler may have echo's router look for another route and serve that one.
+func TestTheRouteThatAHandlerGoesOnToCounts(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/accounts/:id/keys"))
+	e := newEngine()
+	e.Use(echoadapter.Middleware(ctl))
+	e.GET("/accounts/:id/keys", empty)
+	e.GET("/other", empty)
+	for alias, target := range map[string]string{"/my-keys": "/accounts/7/keys", "/alias": "/other"} {
+		e.GET(alias, func(c echo.Context) error {
+			e.Router().Find(http.MethodGet, target, c)
+			return c.Handler()(c)
+		})
+	}
+	address := conformance.Serve(t, e, ctl)
+	for path, closes := range map[string]bool{"/my-keys": true, "/alias": false} {
+		conn := clienttest.Dial(t, address)
+		if response := conn.Get(path); closes {
+			conn.ExpectClosed(response)
+		} else {
+			conn.ExpectKept(response)
+		}
+	}
+}

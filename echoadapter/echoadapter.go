@@ -51,8 +51,7 @@ type Config struct {
 // counts nothing twice.
 //
 // With a nil ctl it returns the next handler unchanged. It costs two allocations
-// per request, and on a tracked server one small one, which is echo's; in Pre it
-// costs one more. It is safe for concurrent use.
+// per request, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
 	return (&Config{Controller: ctl}).middleware()
 }
@@ -90,9 +89,6 @@ func (config *Config) middleware() echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			if config.Skipper != nil && config.Skipper(c) {
 				config.Controller.Skip(c.Response().Writer)
-				return next(c)
-			}
-			if config.Controller.Report(c.Response().Writer, c.Request(), c.Path(), config.sensitive) {
 				return next(c)
 			}
 			return config.serve(c, next)

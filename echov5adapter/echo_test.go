@@ -190,3 +190,27 @@ func TestASubRequestThatIsSkippedDoesNotSkipItsExchange(t *testing.T) {
 	conn.ExpectKept(conn.Get("/skipped"))
 	conn.ExpectClosed(conn.Get("/batch"))
 }
+
+// A handler may have echo's router look for another route and serve that one.
+func TestTheRouteThatAHandlerGoesOnToCounts(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/accounts/:id/keys"))
+	e := newEngine()
+	e.Use(echov5adapter.Middleware(ctl))
+	e.GET("/accounts/:id/keys", empty)
+	e.GET("/other", empty)
+	for alias, target := range map[string]string{"/my-keys": "/accounts/7/keys", "/alias": "/other"} {
+		e.GET(alias, func(c *echo.Context) error {
+			c.Request().URL.Path = target
+			return e.Router().Route(c)(c)
+		})
+	}
+	address := conformance.Serve(t, e, ctl)
+	for path, closes := range map[string]bool{"/my-keys": true, "/alias": false} {
+		conn := clienttest.Dial(t, address)
+		if response := conn.Get(path); closes {
+			conn.ExpectClosed(response)
+		} else {
+			conn.ExpectKept(response)
+		}
+	}
+}

@@ -49,9 +49,8 @@ type Config struct {
 // their last response. Put it first; Use and Pre both work. Installed twice it
 // counts nothing twice.
 //
-// With a nil ctl it returns the next handler unchanged. It costs no allocation
-// per request on a tracked server, but for one in Pre, and it is safe for
-// concurrent use.
+// With a nil ctl it returns the next handler unchanged. It costs one allocation
+// per request on a tracked server, and it is safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
 	return (&Config{Controller: ctl}).middleware()
 }
@@ -88,9 +87,6 @@ func (config *Config) middleware() echo.MiddlewareFunc {
 		return func(c *echo.Context) error {
 			if config.Skipper != nil && config.Skipper(c) {
 				config.Controller.Skip(c.Response())
-				return next(c)
-			}
-			if config.Controller.Report(c.Response(), c.Request(), c.Path(), config.sensitive) {
 				return next(c)
 			}
 			return config.serve(c, next)
