@@ -247,11 +247,11 @@ func (c *Connection) Gone(seen How) {
 	if c.protocol() == protocolUnknown {
 		c.ctl.opened[protocolUnknown].Add(1)
 	}
+	bits := c.set(bitCounted) // what a stream's handler still announces reaches nobody
 	if s := c.shared.Load(); s != nil {
-		s.mu.Lock()
+		s.mu.Lock() // countClose, which may have come just before, tells first
 		defer s.mu.Unlock()
 	}
-	bits := c.set(bitCounted) // what a stream's handler still announces reaches nobody
 	how := c.how(seen, bits)
 	c.ctl.ended.count(how)
 	c.observe(EventGone, bits, func() (How, time.Duration) {

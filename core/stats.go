@@ -173,7 +173,7 @@ func (c *Connection) countClose(bits uint32) (before uint32) {
 	observed := c.ctl.observers.Heard()
 	if observed {
 		s := c.sharedRecord()
-		s.mu.Lock() // Gone, which may come now, is told of behind it
+		s.mu.Lock() // before bitCounted is set: Gone, which sees it, waits here
 		defer s.mu.Unlock()
 	}
 	if before = c.set(bits | bitCounted); before&bitCounted != 0 {
