@@ -166,8 +166,8 @@ func (c *Conn) deadline() (at time.Time, ok bool) {
 	case telling, asking: // no place comes, or the write does not end
 		return c.since.Add(longest), true
 	case told, asked:
-		if quiet := c.heard.Add(patience); c.streams.none() && quiet.Before(c.since.Add(longest)) {
-			return quiet, true
+		if end := c.heard.Add(patience); c.streams.none() && end.Before(c.since.Add(longest)) {
+			return end, true
 		}
 		return c.since.Add(longest), true
 	case pausing:
