@@ -223,23 +223,33 @@ func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	first := int64(0)
 	if state&stateCommitted == 0 || e.place == atTheEntry && untold(state) {
 		byWrite := struct{ io.Writer }{w}
-		if e.place == atTheEntry {
-			// net/http copies by Write where the connection has no ReadFrom.
-			if _, ok := e.conn.Conn().(io.ReaderFrom); !ok {
-				return io.Copy(byWrite, src)
-			}
-		}
 		var err error
 		if first, err = io.Copy(byWrite, io.LimitReader(src, sniffed)); err != nil || first < sniffed {
 			return first, err
 		}
-		if e.place != somewhere {
+		switch {
+		case e.place == somewhere:
+		case e.readsFrom():
 			w.Flush() // so that net/http does not look at the next ones as well
+		case e.place == atTheEntry && untold(e.state.Load()):
+			rest, err := io.Copy(byWrite, src) // the header may stay in a buffer
+			return first + rest, err
 		}
 	}
 	w.write(flushing)
 	rest, err := w.below.(io.ReaderFrom).ReadFrom(src)
 	return first + rest, err
+}
+
+// readsFrom reports whether net/http hands a copy on to the connection, for which
+// it writes the header. Where that has no ReadFrom, as with TLS, it copies by
+// Write, and sends a short body with its length.
+func (e *Exchange) readsFrom() bool {
+	if e.conn == nil {
+		return e.request.TLS == nil
+	}
+	_, ok := e.conn.Conn().(io.ReaderFrom)
+	return ok
 }
 
 // sniffed is net/http's sniffLen.

@@ -479,6 +479,33 @@ func TestACopyThatAnnouncesIsTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestACopyOfAShortBodyOverTLSSendsItsLength(t *testing.T) {
+	const size = 1000 // more than net/http looks at, less than it holds back
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.Copy(w, struct{ io.Reader }{strings.NewReader(strings.Repeat("x", size))})
+	})
+	tracked := httptest.NewUnstartedServer(handler)
+	if err := stdlib.Track(tracked.Config, ctl); err != nil {
+		t.Fatal(err)
+	}
+	tracked.StartTLS()
+	untracked := httptest.NewTLSServer(stdlib.Middleware(ctl)(handler))
+	for name, s := range map[string]*httptest.Server{"at the entry": tracked, "in a middleware": untracked} {
+		defer s.Close()
+		for _, path := range []string{"/", "/login"} {
+			response, err := s.Client().Get(s.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.ContentLength != size || response.Close != (path == "/login") {
+				t.Errorf("%s, %s: the length is %d, close %v", name, path, response.ContentLength, response.Close)
+			}
+		}
+	}
+}
+
 func TestAResponseThatIsAbortedBeforeAnythingLeftAnnouncesNothing(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"at once":                             func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
