@@ -94,7 +94,7 @@ func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
 // lookAtRoute asks for the exchange's own route and notes which rules it meets.
 func (e *Exchange) lookAtRoute(c *Controller) {
 	if e.state.Load()&stateHasRoute != 0 {
-		return // a part has given it
+		return // a part, or a Report, has given it
 	}
 	route := e.routePattern()
 	if route == "" {

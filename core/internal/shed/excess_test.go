@@ -146,8 +146,11 @@ func TestARoundLeavesNoMoreThanTheLastFew(t *testing.T) {
 }
 
 func TestAShareThatIsTooLargeForAWhileDoesNotEndIt(t *testing.T) {
-	for _, test := range []struct{ while, want time.Duration }{
-		{5 * time.Second, 250}, {29 * time.Second, 250}, {32 * time.Second, 0},
+	for _, test := range []struct {
+		while  time.Duration
+		goesOn bool
+	}{
+		{5 * time.Second, true}, {29 * time.Second, true}, {32 * time.Second, false},
 	} {
 		c := newCrowd(t, 1250, 1000)
 		first := sum(c.run(27 * time.Second))
@@ -160,7 +163,7 @@ func TestAShareThatIsTooLargeForAWhileDoesNotEndIt(t *testing.T) {
 		}
 		c.share = 1000
 		want := 250 - first
-		if test.want == 0 {
+		if !test.goesOn {
 			want = 0
 		}
 		if got := sum(c.run(3 * time.Minute)); got != want {
