@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,17 +19,27 @@ func TestReleasedModulesCanBeHadByTheirVersion(t *testing.T) {
 	t.Parallel()
 	const version = "v0.1.0"
 	repository := copyOfTheTree(t)
+	// A hook that runs the tests has GIT_DIR and the like say where the real repository is.
+	environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") })
+	run := func(folder, name string, arguments ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), name, arguments...)
+		command.Dir, command.Env = folder, environment
+		if said, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, said)
+		}
+	}
 	git := func(args ...string) {
 		t.Helper()
 		settings := []string{"-c", "user.name=releaser", "-c", "user.email=releaser@example.com", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"}
-		output(t, repository, "git", append(settings, args...)...)
+		run(repository, "git", append(settings, args...)...)
 	}
 	git("init", "--quiet")
 	git("add", "--all")
 	git("commit", "--quiet", "--message", "Release the root module")
 	git("tag", version)
 	for _, module := range released {
-		output(t, filepath.Join(repository, module), "go", "mod", "edit", "-require", project+"@"+version)
+		run(filepath.Join(repository, module), "go", "mod", "edit", "-require", project+"@"+version)
 	}
 	git("commit", "--quiet", "--all", "--message", "Require it")
 	for _, module := range released {
@@ -40,7 +51,7 @@ func TestReleasedModulesCanBeHadByTheirVersion(t *testing.T) {
 	proxies := "file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + "," +
 		strings.TrimSpace(output(t, root, "go", "env", "GOPROXY"))
 	user := t.TempDir()
-	environment := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "GOMODCACHE="+filepath.Join(user, "cache"),
+	environment = append(environment, "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "GOMODCACHE="+filepath.Join(user, "cache"),
 		"GOPROXY="+proxies, "GOSUMDB=off", "GOPRIVATE="+project,
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url.file://"+repository+".insteadOf", "GIT_CONFIG_VALUE_0=https://"+project)
 	require := []string{"mod", "edit"}
@@ -51,12 +62,7 @@ func TestReleasedModulesCanBeHadByTheirVersion(t *testing.T) {
 		download = append(download, project+"/"+module)
 	}
 	for _, arguments := range [][]string{{"mod", "init", "example.com/user"}, require, download} {
-		command := exec.CommandContext(t.Context(), "go", arguments...)
-		command.Dir = user
-		command.Env = environment
-		if said, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", command, err, said)
-		}
+		run(user, "go", arguments...)
 	}
 }
 
