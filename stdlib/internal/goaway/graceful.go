@@ -227,13 +227,17 @@ func (c *Conn) timeout() {
 
 // streamEnded follows the end of a stream in one direction or both.
 func (c *Conn) streamEnded(stream uint32, in directions) {
-	responded, step := c.streams.end(stream, in), c.step()
-	if responded && step == announcing {
-		c.responded(stream)
-	}
-	if c.streams.none() && (step == told || step == asked || step == serving) {
+	responded := c.streams.end(stream, in)
+	switch c.step() {
+	case serving: // the timer of an idle limit comes early enough
 		c.heard = time.Now()
-		if step != serving { // there the timer comes early enough
+	case announcing:
+		if responded {
+			c.responded(stream)
+		}
+	case told, asked:
+		if c.streams.none() {
+			c.heard = time.Now()
 			c.setTimer()
 		}
 	}

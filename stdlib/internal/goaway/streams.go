@@ -80,8 +80,8 @@ func (s *streams) await() {
 	}
 }
 
-// sinceAwait returns how many streams the client has opened since. Their numbers
-// are odd.
+// sinceAwait returns how many streams the client has opened since await. A client's
+// have odd numbers (RFC 9113 §5.1.1).
 func (s *streams) sinceAwait() int { return int(s.highest-s.awaitedTo) / 2 }
 
 // responding reports whether a response is under way.
