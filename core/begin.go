@@ -52,12 +52,13 @@ func (c *Controller) Skip(w http.ResponseWriter) {
 	}
 }
 
-// Report is what an adapter can do in the place of Begin where its router has
-// found the route before it calls the middleware, and calls the middleware again
-// where a handler has it route the request anew: it tells the exchange whose
-// response is written to w the pattern of that route, and whether it is
-// sensitive. It returns false where there is no such exchange, where r is not of
-// it and where there is no route; then Begin is needed.
+// Report takes the place of Begin in an adapter whose router finds the route
+// before it calls the middleware, and calls the middleware again each time that
+// a handler makes it route the request anew, as gin does. It tells the exchange
+// whose response is written to w the pattern of that route, and whether it is
+// sensitive. It returns false, and Begin is needed, where there is no such
+// exchange or it has ended, where r is not of it, and where route is empty or
+// the Controller nil.
 //
 // Of several routes the one that is reported last counts for Exempt, as the
 // innermost one. It allocates nothing, and is for the goroutine that serves the
