@@ -186,6 +186,10 @@ func (p *program) settleOrder() {
 			// A response without a length ends with the connection then, which
 			// net/http resets where more has come.
 			r.pipelined = false
+		case r.body == bigBody && hasTrait(before, func(o op) bool { return o.floods }):
+			// If the connection ends with the body unread, the reset destroys what
+			// is still on the way of the response before.
+			r.pipelined = false
 		case hasTrait(before, func(o op) bool { return o.ends || o.strays || o.keeps || o.switches }):
 			r.pipelined = false
 		case p.http2 && (p.served == untracked || caches || p.rules.count > 0 || hasTrait(before, uncertainSideBySide) || hasTrait(r, uncertainSideBySide)):
