@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/caller"
@@ -223,17 +224,17 @@ func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 	first := int64(0)
 	if state&stateCommitted == 0 || e.place == atTheEntry && untold(state) {
 		byWrite := struct{ io.Writer }{w}
+		if e.place != somewhere && !e.readsFrom() {
+			buffer := copyBuffers.Get().(*[copySize]byte)
+			defer copyBuffers.Put(buffer)
+			return io.CopyBuffer(byWrite, src, buffer[:])
+		}
 		var err error
 		if first, err = io.Copy(byWrite, io.LimitReader(src, sniffed)); err != nil || first < sniffed {
 			return first, err
 		}
-		switch {
-		case e.place == somewhere:
-		case e.readsFrom():
+		if e.place != somewhere {
 			w.Flush() // so that net/http does not look at the next ones as well
-		case e.place == atTheEntry && untold(e.state.Load()):
-			rest, err := io.Copy(byWrite, src) // the header may stay in a buffer
-			return first + rest, err
 		}
 	}
 	w.write(flushing)
@@ -243,7 +244,7 @@ func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 
 // readsFrom reports whether net/http hands a copy on to the connection, for which
 // it writes the header. Where that has no ReadFrom, as with TLS, it copies by
-// Write, and sends a short body with its length.
+// Write, in pieces of copySize.
 func (e *Exchange) readsFrom() bool {
 	if e.conn == nil {
 		return e.request.TLS == nil
@@ -252,8 +253,12 @@ func (e *Exchange) readsFrom() bool {
 	return ok
 }
 
-// sniffed is net/http's sniffLen.
-const sniffed = 512
+const (
+	sniffed  = 512      // net/http's sniffLen
+	copySize = 32 << 10 // … and its copyBufPool's
+)
+
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
 func (w http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.below.(http.Hijacker).Hijack()
