@@ -195,7 +195,7 @@ func sendSlowly(client *clienttest.Conn, request string, grace time.Duration) bo
 // A spread that has hardly begun keeps the connections that go on asking.
 func TestTheIdleGraceBeginsAnewWithEveryRequest(t *testing.T) {
 	t.Parallel()
-	const spread, grace = 1_000_000 * time.Hour, time.Second
+	const spread, grace = 1_000_000 * time.Hour, 500 * time.Millisecond
 	s := serve(t, servertest.NewController(t, core.DrainSpread(spread)), servertest.Hello,
 		stdlib.IdleGrace(grace), stdlib.DrainTimeout(2*spread))
 	client := clienttest.Dial(t, s.Address)

@@ -34,9 +34,9 @@ func (c *slowly) Read(p []byte) (int, error) {
 // it sends until then is served.
 func TestOverHTTP2NothingOfASlowReaderIsRefused(t *testing.T) {
 	t.Parallel()
-	requestsInAll, buffers, stay := 15, 64<<10, time.Second
+	requestsInAll, buffers, stay, pace := 15, 64<<10, time.Second, 100*time.Millisecond
 	if full {
-		requestsInAll, buffers, stay = 150, 0, 10*time.Second // those of the kernel
+		requestsInAll, buffers, stay, pace = 150, 0, 10*time.Second, 200*time.Millisecond // the kernel's own buffers
 	}
 	var streaming, served atomic.Int64
 	ctl := servertest.NewController(t)
@@ -114,7 +114,7 @@ func TestOverHTTP2NothingOfASlowReaderIsRefused(t *testing.T) {
 	// Until long after it has been told, which on a busy machine may take longer.
 	for asked, began := 0, time.Now(); asked < requestsInAll || notSent.Load() == 0 && time.Since(began) < clienttest.Patience; asked++ {
 		requests.Go(func() { ask("/") })
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(pace)
 	}
 	requests.Wait()
 	report := s.MustEnd()
