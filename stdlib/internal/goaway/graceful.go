@@ -51,9 +51,11 @@ const (
 	// silent for as long is told at once: hardly a request crosses the GOAWAY.
 	quietWithin = 25 * time.Millisecond
 
-	// quietRequests is how many requests may come meanwhile, or a busy client would
-	// be far past its limit of requests before it is told.
-	quietRequests = 32
+	// drainRequests is how many requests may come meanwhile in a drain, and
+	// ownRequests where the connection ends for a reason of its own: such as its
+	// limit of requests, which a busy client is not to exceed by many.
+	drainRequests = 32
+	ownRequests   = 1
 
 	// patience is how long a client may take to acknowledge a PING while nothing is
 	// under way on the connection. Then the last stream is named all the same.
@@ -74,7 +76,7 @@ const (
 
 // The reasons of our own, beside those that Announce is given.
 const (
-	reasonDrain = "drain" // by srv.Shutdown or srv.SetKeepAlivesEnabled
+	reasonDrain = "drain" // by srv.Shutdown or srv.SetKeepAlivesEnabled; also Announce's
 	reasonIdle  = "idle"
 )
 
@@ -257,11 +259,18 @@ func (c *Conn) responded(stream uint32) {
 	}
 	c.heard = time.Now()
 	last := stream <= c.streams.awaitedTo && !c.streams.responding()
-	if !last && (c.heard.Sub(c.since) >= quietWithin || c.streams.sinceAwait() >= quietRequests) {
+	if !last && (c.heard.Sub(c.since) >= quietWithin || c.streams.sinceAwait() >= c.requestsMeanwhile()) {
 		c.enter(telling)
 		return
 	}
 	c.setTimer()
+}
+
+func (c *Conn) requestsMeanwhile() int {
+	if c.reason == reasonDrain {
+		return drainRequests
+	}
+	return ownRequests
 }
 
 // clientOpened follows a field block of the client's.

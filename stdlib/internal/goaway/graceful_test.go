@@ -1,6 +1,7 @@
 package goaway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -55,13 +56,18 @@ func TestTheFirstGoAwayIsBehindTheResponseThatTriggersIt(t *testing.T) {
 // untilGoAway returns the frames before the first GOAWAY.
 func (c *client) untilGoAway() (before []http2.FrameHeader) {
 	c.Helper()
+	return c.untilGoAwayFor(debug)
+}
+
+func (c *client) untilGoAwayFor(reason string) (before []http2.FrameHeader) {
+	c.Helper()
 	for {
 		f := c.next()
 		if f == nil {
 			c.Fatalf("no GOAWAY behind %v", before)
 		}
 		if goAway, ok := f.(*http2.GoAwayFrame); ok {
-			if goAway.LastStreamID != maxStreamID || string(goAway.DebugData()) != debug {
+			if goAway.LastStreamID != maxStreamID || string(goAway.DebugData()) != reason {
 				c.Fatalf("%v with %q", goAway, goAway.DebugData())
 			}
 			return before
@@ -138,6 +144,7 @@ func TestTheFirstGoAwayDoesNotWaitLongForAResponse(t *testing.T) {
 func TestTheFirstGoAwayWaitsForAQuietMoment(t *testing.T) {
 	for name, test := range map[string]struct {
 		before time.Duration // since the last response
+		reason string        // "" is a drain's
 		speak  func(c *client)
 		behind uint32 // the stream whose response is the last before the GOAWAY; 0: none
 		after  time.Duration
@@ -185,13 +192,24 @@ func TestTheFirstGoAwayWaitsForAQuietMoment(t *testing.T) {
 		},
 		"while few requests come": {
 			speak: func(c *client) {
-				for stream := uint32(3); stream < 1+2*2*quietRequests; stream += 2 {
+				for stream := uint32(3); stream < 1+2*2*drainRequests; stream += 2 {
 					c.request(stream, http.MethodGet)
 					time.Sleep(quiet / 2)
 				}
 			},
-			behind: 1 + 2*quietRequests,
-			after:  (quietRequests - 1) * quiet / 2,
+			behind: 1 + 2*drainRequests,
+			after:  (drainRequests - 1) * quiet / 2,
+		},
+		"for an end of its own, behind the next response": {
+			reason: debug,
+			speak: func(c *client) {
+				time.Sleep(quiet / 2)
+				for stream := uint32(3); stream < 9; stream += 2 {
+					c.request(stream, http.MethodGet)
+				}
+			},
+			behind: 3,
+			after:  quiet / 2,
 		},
 		"with an end, behind one of several responses": {
 			speak: func(c *client) {
@@ -210,10 +228,11 @@ func TestTheFirstGoAwayWaitsForAQuietMoment(t *testing.T) {
 				time.Sleep(test.before)
 				synctest.Wait()
 				start := time.Now()
-				(<-s.conns).Announce(debug)
+				reason := cmp.Or(test.reason, reasonDrain)
+				(<-s.conns).Announce(reason)
 				var speaking sync.WaitGroup
 				speaking.Go(func() { test.speak(c) })
-				before := c.untilGoAway()
+				before := c.untilGoAwayFor(reason)
 				if waited := time.Since(start); waited != test.after {
 					t.Errorf("it came after %v, want %v", waited, test.after)
 				}
