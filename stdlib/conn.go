@@ -14,6 +14,7 @@ type conn struct {
 	listener *listener // that accepted it
 	record   *record   // nil until the server is tracked; set before net/http serves
 	bits     atomic.Uint32
+	layered  bool // the record's connection lies above this one, as TLS does
 }
 
 // The bits of a conn. All in one, because there is one for every idle connection.
@@ -43,10 +44,13 @@ func (c *conn) Read(p []byte) (int, error) {
 	for n > 0 && c.bits.Load()&connAnswered != 0 {
 		n, err = c.TCPConn.Read(p)
 	}
-	if c.record != nil {
-		if n > 0 {
-			c.record.hear()
-		}
+	if c.record == nil {
+		return n, err
+	}
+	if n > 0 && c.record.tally.watching() {
+		c.record.hear()
+	}
+	if err != nil || c.layered {
 		c.seeRead(p[:n], err)
 	}
 	return n, err
@@ -150,7 +154,7 @@ const (
 // for its type and 16 for the tag (RFC 8446 §5.2). No HTTP message is as short.
 func (c *conn) saysGoodbye(p []byte) bool {
 	const alert, applicationData = 21, 23
-	if len(p) < header || p[0] != alert && p[0] != applicationData || c.record.Conn() == net.Conn(c) {
+	if len(p) < header || p[0] != alert && p[0] != applicationData || !c.layered {
 		return false
 	}
 	length := int(p[3])<<8 | int(p[4])

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
 )
@@ -48,14 +49,28 @@ type (
 )
 
 type hook struct {
-	tracker *tracker
-	latest  *atomic.Int64 // generation in this field
-	own     int64
+	tracker  *tracker
+	replaced atomic.Bool // by a later one in the same field
 }
 
-func (t *tracker) hook(latest *atomic.Int64) hook { return hook{t, latest, latest.Add(1)} }
+func (h *hook) isLatest() bool { return !h.replaced.Load() }
 
-func (h *hook) isLatest() bool { return h.latest.Load() == h.own }
+// The fields of http.Server in which a tracker has hooks.
+const (
+	baseContextField = iota
+	connContextField
+	connStateField
+	hookFields
+)
+
+// succeed makes h the latest hook in a field. It is for who holds t.hooking.
+func (t *tracker) succeed(field int, h *hook) {
+	h.tracker = t
+	if before := t.hooks[field].Value(); before != nil {
+		before.replaced.Store(true)
+	}
+	t.hooks[field] = weak.Make(h)
+}
 
 // attach puts our entry and our hooks in front of srv's where they are not. No
 // connection of srv's may be open then, unless all are in their place.
@@ -65,13 +80,19 @@ func (t *tracker) attach(srv *http.Server) {
 	defer t.hooking.Unlock()
 	t.disown(srv)
 	if !same(srv.BaseContext, (*baseContextHook)(nil).call) {
-		srv.BaseContext = (&baseContextHook{t.hook(&t.hooks[0]), srv, srv.BaseContext}).call
+		h := &baseContextHook{server: srv, next: srv.BaseContext}
+		t.succeed(baseContextField, &h.hook)
+		srv.BaseContext = h.call
 	}
 	if !same(srv.ConnContext, (*connContextHook)(nil).call) {
-		srv.ConnContext = (&connContextHook{t.hook(&t.hooks[1]), srv, srv.ConnContext}).call
+		h := &connContextHook{server: srv, next: srv.ConnContext}
+		t.succeed(connContextField, &h.hook)
+		srv.ConnContext = h.call
 	}
 	if !same(srv.ConnState, (*connStateHook)(nil).call) {
-		srv.ConnState = (&connStateHook{t.hook(&t.hooks[2]), srv.ConnState}).call
+		h := &connStateHook{next: srv.ConnState}
+		t.succeed(connStateField, &h.hook)
+		srv.ConnState = h.call
 	}
 }
 
@@ -193,6 +214,12 @@ func (h *connContextHook) isOf(ctx context.Context) bool {
 }
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
+	if own, ok := c.(*conn); ok && own.record != nil && h.isLatest() {
+		// What follows is about connections of other types, and this one is called
+		// twice for each request.
+		h.tracker.setState(c, h.tracker.ours(own.record), state, h.next)
+		return
+	}
 	if h.answers(c) {
 		return
 	}
@@ -201,7 +228,7 @@ func (h *connStateHook) call(c net.Conn, state http.ConnState) {
 		return
 	}
 	if h.isLatest() {
-		h.tracker.setState(c, state, h.next)
+		h.tracker.setState(c, h.tracker.find(c), state, h.next)
 	} else if h.next != nil {
 		h.next(c, state)
 	}

@@ -6,9 +6,14 @@ import "sync/atomic"
 // listeners that it ends: one Serve of a server knows whom it waits for though
 // there are others.
 type tally struct {
-	listener *listener               // nil for connections that came past all of ours
-	tracker  atomic.Pointer[tracker] // whose server accepts; nil before it does
-	drain    atomic.Pointer[drain]   // nil until there is one
+	// What each request asks comes first.
+	tracker atomic.Pointer[tracker] // whose server accepts; nil before it does
+	// Since when the drain wants to know when a connection was last heard of, by
+	// the tracker's clock; 0 = it does not.
+	watchedSince atomic.Int64
+
+	listener *listener             // nil for connections that came past all of ours
+	drain    atomic.Pointer[drain] // nil until there is one
 
 	live     atomic.Int64 // connections whose socket is open, hijacked ones included
 	hijacked atomic.Int64 // of these
@@ -19,10 +24,7 @@ type tally struct {
 	// For the report of a drain.
 	announced, served, inputAfterAnnounce, everHijacked, late atomic.Int64
 
-	// Since when the drain wants to know when a connection was last heard of, by
-	// the tracker's clock; 0 = it does not.
-	watchedSince atomic.Int64
-	newHTTP2     atomic.Bool // a connection has become HTTP/2 since
+	newHTTP2 atomic.Bool // a connection has become HTTP/2 since
 }
 
 // notify makes the drain look at its tallies again.

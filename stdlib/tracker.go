@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/politeclose/politeclose/core"
 	"github.com/politeclose/politeclose/stdlib/internal/goaway"
@@ -20,12 +21,12 @@ type tracker struct {
 	lingering lingering
 
 	installed  sync.Once
-	installErr error           // of installed
-	given      programsHooks   // what disown puts back
-	hooked     bool            // the program has hooks of its own
-	attached   sync.Once       // by the first Serve, once more
-	hooking    sync.Mutex      // while the server's hooks are being set
-	hooks      [3]atomic.Int64 // the generation of the latest in each field
+	installErr error                          // of installed
+	given      programsHooks                  // what disown puts back
+	hooked     bool                           // the program has hooks of its own
+	attached   sync.Once                      // by the first Serve, once more
+	hooking    sync.Mutex                     // while the server's hooks are being set
+	hooks      [hookFields]weak.Pointer[hook] // the latest in each field, which refers to the server
 
 	entering         sync.Mutex // the fields up to the next blank line
 	entry            *core.Entry
@@ -64,8 +65,8 @@ func (t *tracker) now() int64 { return int64(time.Since(t.start)) + 1 }
 
 // record is what the package knows of one connection.
 type record struct {
+	tally *tally // first, beside what each request asks of the Connection
 	core.Connection
-	tally *tally
 	links
 	http2 atomic.Pointer[goaway.Conn] // nil on HTTP/1
 	heard atomic.Int64                // when it was last heard of, while the tally is watching
@@ -100,7 +101,7 @@ func (t *tracker) open(ctx context.Context, c net.Conn) *record {
 	case own != nil && own.record != nil:
 		return nil
 	case own != nil && own.listener.ctl == t.ctl:
-		own.record = r
+		own.record, own.layered = r, c != net.Conn(own)
 		l = own.listener
 	case canBeFound(c):
 		r.foreign = true
@@ -149,10 +150,7 @@ func (t *tracker) connections(yield func(*core.Connection) bool) {
 // find returns the record of a connection, nil where there is none.
 func (t *tracker) find(c net.Conn) *record {
 	if own := ownConn(c); own != nil && own.record != nil {
-		if own.record.tracker() != t {
-			return nil
-		}
-		return own.record
+		return t.ours(own.record)
 	}
 	for {
 		if r := t.records.find(c); r != nil {
@@ -164,6 +162,14 @@ func (t *tracker) find(c net.Conn) *record {
 		}
 		c = above.NetConn()
 	}
+}
+
+// ours returns r unless it is another server's.
+func (t *tracker) ours(r *record) *record {
+	if r.tracker() != t {
+		return nil
+	}
+	return r
 }
 
 // ownConn returns the connection that Listener made below c, such as below TLS.
@@ -180,9 +186,8 @@ func ownConn(c net.Conn) *conn {
 	}
 }
 
-// setState calls the user's hook after the record has been told.
-func (t *tracker) setState(c net.Conn, state http.ConnState, user func(net.Conn, http.ConnState)) {
-	r := t.find(c)
+// setState calls the user's hook after the record, if there is one, has been told.
+func (t *tracker) setState(c net.Conn, r *record, state http.ConnState, user func(net.Conn, http.ConnState)) {
 	// A handler that serves HTTP on what it has hijacked reports states, too.
 	again := r != nil && r.Hijacked()
 	mustClose := r != nil && !again && r.SetState(state)
@@ -260,10 +265,10 @@ func (r *record) count() {
 	r.tally.served.Add(int64(r.Served()))
 }
 
-// hear notes that bytes have come from the client.
+// hear notes that bytes have come from the client, while the tally is watching.
 func (r *record) hear() {
 	// HTTP/2 clients ping idle connections; those count by their streams.
-	if r.tally.watching() && !r.HTTP2() {
+	if !r.HTTP2() {
 		r.heard.Store(r.tracker().now())
 	}
 }

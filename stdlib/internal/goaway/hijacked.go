@@ -38,14 +38,14 @@ func ServeTLS(ctx context.Context, srv *http.Server, c interface {
 // isForServeTLS reports whether the hook is called for such a connection with what
 // net/http takes for HTTP/1: a request has come, and its connection was hijacked.
 func isForServeTLS(c net.Conn, state http.ConnState) bool {
-	if state != http.StateActive && state != http.StateHijacked {
+	if !ServesAnyTLS() || state != http.StateActive && state != http.StateHijacked {
 		return false
 	}
 	if _, ok := c.(*tls.Conn); ok {
 		return false
 	}
 	stater, ok := c.(connectionStater)
-	return ok && ServesAnyTLS() && stater.ConnectionState().NegotiatedProtocol == overTLS
+	return ok && stater.ConnectionState().NegotiatedProtocol == overTLS
 }
 
 type connectionStater interface{ ConnectionState() tls.ConnectionState }
