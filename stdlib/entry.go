@@ -24,11 +24,7 @@ func (t *tracker) enter(srv *http.Server) {
 	if srv.Handler != nil {
 		handler = srv.Handler
 	}
-	if t.answersOptions {
-		handler = generalOptions(handler)
-	}
-	handler = t.followHijackers(handler)
-	t.entry = core.NewEntry(t.ctl, handler)
+	t.entry = core.NewEntry(t.ctl, &behindEntry{t, handler, t.answersOptions})
 	t.entry.Advertise(t.keepAlive)
 	srv.Handler = t.entry
 }
@@ -41,22 +37,35 @@ func (defaultServeMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.DefaultServeMux.ServeHTTP(w, r)
 }
 
-// generalOptions answers "OPTIONS *" as net/http does in front of a server's
+// behindEntry stands between the entry and the server's handler, for the few
+// requests that are not simply the handler's.
+type behindEntry struct {
+	tracker        *tracker
+	next           http.Handler
+	answersOptions bool
+}
+
+func (h *behindEntry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.RequestURI == "*" && r.Method == http.MethodOptions && h.answersOptions:
+		answerOptions(w, r)
+	case mayBeginHTTP2(r):
+		h.tracker.followHijacker(h.next, w, r)
+	default:
+		h.next.ServeHTTP(w, r)
+	}
+}
+
+// answerOptions answers "OPTIONS *" as net/http does in front of a server's
 // handler, where nothing could announce on it: a client that asks nothing else
 // would hold a drain to its timeout.
-func generalOptions(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.RequestURI != "*" || r.Method != http.MethodOptions {
-			next.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set("Content-Length", "0")
-		if r.ContentLength != 0 {
-			// Beyond 4 KB net/http's own writer is told to close the connection.
-			limited := http.MaxBytesReader(netHTTPWriter(w), r.Body, 4<<10)
-			_, _ = io.Copy(io.Discard, limited)
-		}
-	})
+func answerOptions(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Length", "0")
+	if r.ContentLength != 0 {
+		// Beyond 4 KB net/http's own writer is told to close the connection.
+		limited := http.MaxBytesReader(netHTTPWriter(w), r.Body, 4<<10)
+		_, _ = io.Copy(io.Discard, limited)
+	}
 }
 
 func netHTTPWriter(w http.ResponseWriter) http.ResponseWriter {

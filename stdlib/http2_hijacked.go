@@ -24,31 +24,34 @@ const (
 	prefaceRest    = "SM\r\n\r\n"
 )
 
-// followHijackers is for requests with which all of a connection's HTTP/2 comes to
+// mayBeginHTTP2 reports whether followHijacker has to serve a request.
+func mayBeginHTTP2(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Method == "PRI" || r.Header["Upgrade"] != nil
+}
+
+// followHijacker is for requests with which all of a connection's HTTP/2 comes to
 // the handler, because net/http does not speak it there:
 //
 //   - the preface, in cleartext. A handler that knows it hijacks the connection;
 //   - one with Upgrade: h2c (RFC 7540 §3.2), likewise;
 //   - the preface, on a TLS connection of the listener's own type, which net/http
 //     would have served since Go 1.27 if it was not for us.
-func (t *tracker) followHijackers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		toCome := 0
-		if r.ProtoMajor == 2 && r.Method == "PRI" {
-			toCome = len(prefaceRest)
-		} else if to := r.Header["Upgrade"]; len(to) > 0 && strings.EqualFold(to[0], "h2c") {
-			toCome = len(prefaceRequest + prefaceRest)
-		}
-		own, ok := w.(http1Writer)
-		switch {
-		case toCome == 0 || !ok:
-			next.ServeHTTP(w, r)
-		case r.ProtoMajor == 2 && r.TLS != nil && goaway.ServesAnyTLS():
-			t.serveTLS(own, r)
-		default:
-			next.ServeHTTP(hijackedHTTP2{own, t, r, toCome}, r)
-		}
-	})
+func (t *tracker) followHijacker(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	toCome := 0
+	if r.ProtoMajor == 2 && r.Method == "PRI" {
+		toCome = len(prefaceRest)
+	} else if to := r.Header["Upgrade"]; len(to) > 0 && strings.EqualFold(to[0], "h2c") {
+		toCome = len(prefaceRequest + prefaceRest)
+	}
+	own, ok := w.(http1Writer)
+	switch {
+	case toCome == 0 || !ok:
+		next.ServeHTTP(w, r)
+	case r.ProtoMajor == 2 && r.TLS != nil && goaway.ServesAnyTLS():
+		t.serveTLS(own, r)
+	default:
+		next.ServeHTTP(hijackedHTTP2{own, t, r, toCome}, r)
+	}
 }
 
 // http1Writer is what net/http's own writer can do on HTTP/1.
