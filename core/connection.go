@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/callback"
+	"github.com/politeclose/politeclose/core/internal/counters"
 	"github.com/politeclose/politeclose/core/internal/leaving"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
@@ -23,18 +24,19 @@ import (
 // not open yet; a record must not be copied. All methods are safe for
 // concurrent use. Open and SetState take no lock that a request holds.
 type Connection struct {
+	// What each request asks comes first, to fill no more than one cache line.
 	ctl      *Controller
 	current  atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared   atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving
-	underWay atomic.Pointer[underWay]     // nil while no request is under way
-	conn     net.Conn                     // nil where the server did not give it
-	id       uint64
+	underWay atomic.Pointer[underWay]
 	opened   int64 // since Controller.start, in nanoseconds
+	bits     atomic.Uint32
+	requests atomic.Uint32
 	lot      shed.Lot
 
-	requests atomic.Uint32
-	served   atomic.Uint32 // exchanges that ended while draining
-	bits     atomic.Uint32
+	served atomic.Uint32 // exchanges that ended while draining
+	id     uint64
+	conn   net.Conn // nil where the server did not give it
 }
 
 // sharedRecord is what few connections need.
@@ -77,6 +79,9 @@ const (
 	protocolMask  = 7
 )
 
+// shard returns the connection's part of the counters.
+func (c *Connection) shard() *counters.Shard { return c.ctl.counters.Of(c.lot) }
+
 // Context returns ctx with the record in it, for every request of the
 // connection.
 func (c *Connection) Context(ctx context.Context) context.Context {
@@ -92,7 +97,7 @@ type connectionContext struct {
 type contextKey struct{}
 
 func (c *connectionContext) Value(key any) any {
-	if key == (contextKey{}) {
+	if _, ours := key.(contextKey); ours {
 		return c.connection
 	}
 	return c.Context.Value(key)
@@ -216,7 +221,7 @@ func markOf(bits uint32) reasonIndex { return reasonIndex(bits >> markShift & re
 func (c *Connection) setMark(i reasonIndex) (first bool) {
 	before, first := c.setOnce(markShift, i)
 	if first && before&(bitOpen|bitHijacked) != 0 {
-		c.ctl.shard(c).Leaving.Add(1)
+		c.shard().Leaving.Add(1)
 	}
 	if first && i == ageIndex {
 		c.limitGrace()

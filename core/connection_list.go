@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -124,49 +125,83 @@ func (c *Connection) stat(now int64) ConnectionStat {
 
 // underWay is what a connection's newest request said it wants, and when the
 // connection became active with it. It is kept apart from the request, which is
-// its handler's to change. An idle connection has none, so that many cost
-// little: it gives its own back for the next one that becomes active. A
-// connection's pointer to it changes only under its lock, so that who reads it
-// can tell whether it has gone to another connection.
+// its handler's to change.
+//
+// Of many connections most are idle, and shall cost little: one that becomes idle
+// gives its own back for the next one that becomes active. Only the first few keep
+// theirs until they end, which spares the giving and taking where there are no
+// more. A connection's pointer changes only under the lock, so that who reads can
+// tell whether it has gone to another connection.
 type underWay struct {
-	mu             sync.Mutex
-	method, target string
-	since          int64 // since Controller.start
+	since          atomic.Int64 // since Controller.start, shifted by one; the lowest bit is isNoted
+	mu             sync.Mutex   // the fields below
+	method, target string       // of this request where isNoted is set, of an earlier one where not
+	kept           bool         // it stays with its connection
 }
+
+const isNoted = 1
+
+// mostKept is how many of the connections of a shard of the counters keep theirs.
+const mostKept = 256
 
 var spareUnderWay = sync.Pool{New: func() any { return new(underWay) }}
 
 // activate notes the time of a request that begins.
 func (c *Connection) activate() {
+	since := c.ctl.now() << 1
+	if u := c.underWay.Load(); u != nil {
+		u.since.Store(since)
+		return
+	}
 	u := spareUnderWay.Get().(*underWay)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.since = c.ctl.now()
+	u.kept = c.shard().KeepsOne(mostKept)
+	u.since.Store(since)
 	c.underWay.Store(u)
 }
 
-// deactivate is for a connection that has become idle, or has ended.
+// deactivate is for a connection that has become idle.
 func (c *Connection) deactivate() {
+	if u := c.underWay.Load(); u != nil && !u.kept {
+		c.giveBack(u)
+	}
+}
+
+// giveBackLast is for a connection that does not become active any more.
+func (c *Connection) giveBackLast() {
+	if u := c.underWay.Load(); u != nil {
+		c.giveBack(u)
+	}
+}
+
+func (c *Connection) giveBack(u *underWay) {
+	u.mu.Lock()
+	mine := c.underWay.CompareAndSwap(u, nil)
+	if mine {
+		u.method, u.target = "", ""
+		if u.kept {
+			c.shard().Kept.Add(-1)
+		}
+	}
+	u.mu.Unlock()
+	if mine {
+		spareUnderWay.Put(u)
+	}
+}
+
+// note notes what the connection's own request wants.
+func (c *Connection) note(r *http.Request) {
 	u := c.underWay.Load()
 	if u == nil {
 		return
 	}
 	u.mu.Lock()
-	u.method, u.target = "", ""
-	c.underWay.Store(nil)
-	u.mu.Unlock()
-	spareUnderWay.Put(u)
-}
-
-// note notes what the connection's own request wants.
-func (c *Connection) note(r *http.Request) {
-	if u := c.underWay.Load(); u != nil {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if c.underWay.Load() == u {
-			u.method, u.target = r.Method, r.RequestURI
-		}
+	if c.underWay.Load() == u {
+		u.method, u.target = r.Method, r.RequestURI
+		u.since.Or(isNoted)
 	}
+	u.mu.Unlock()
 }
 
 // UnderWay returns for how long a request has been under way on the connection,
@@ -182,9 +217,10 @@ func (c *Connection) UnderWay() (route string, ran time.Duration) {
 	if c.underWay.Load() != u {
 		return "", 0
 	}
-	if u.method != "" {
+	since := u.since.Load()
+	if since&isNoted != 0 {
 		path, _, _ := strings.Cut(u.target, "?") // what follows may be a secret
 		route = u.method + " " + path
 	}
-	return route, time.Duration(c.ctl.now() - u.since)
+	return route, time.Duration(c.ctl.now() - since>>1)
 }

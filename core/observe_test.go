@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/callback"
+	"github.com/politeclose/politeclose/core/internal/counters"
+	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
 // told remembers events. Those of one test are few.
@@ -588,6 +591,78 @@ func TestRecentClosesAreThoseOfTheLastFiveMinutes(t *testing.T) {
 			t.Errorf("%d intervals, the last one from %v", len(intervals), last.Start.Sub(started))
 		}
 	})
+}
+
+// Some keep what is noted about their request, others give it to the next one.
+func TestEachConnectionHasItsOwnRequestUnderWayHoweverManyThereAre(t *testing.T) {
+	ctl := newController(t)
+	shards := make(map[*counters.Shard]bool)
+	for lot := range shed.Lot(1 << 10) {
+		shards[ctl.counters.Of(lot)] = true
+	}
+	all := make([]*Connection, 2*mostKept*len(shards))
+	own := func(i int) string { return "GET /" + strconv.Itoa(i) }
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	for i := range all {
+		all[i] = new(Connection)
+		all[i].Open(ctl, nil)
+	}
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i = (i + 1) % len(all) {
+			if route, ran := all[i].UnderWay(); route != "" && route != own(i) || ran < 0 {
+				t.Errorf("connection %d has %q for %v under way", i, route, ran)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	const parts = 8 // each begins and ends connections of its own
+	var busy sync.WaitGroup
+	for part := range parts {
+		busy.Go(func() {
+			for range 3 {
+				for i := part; i < len(all); i += parts {
+					all[i].SetState(http.StateActive)
+					if route, _ := all[i].UnderWay(); route != "" {
+						t.Errorf("before the request is read %q is under way", route)
+					}
+					all[i].note(&http.Request{Method: "GET", RequestURI: "/" + strconv.Itoa(i)})
+				}
+				for i := part; i < len(all); i += parts {
+					if route, ran := all[i].UnderWay(); route != own(i) || ran <= 0 {
+						t.Errorf("connection %d has %q for %v under way", i, route, ran)
+					}
+					all[i].SetState(http.StateIdle)
+					if route, ran := all[i].UnderWay(); route != "" || ran != 0 {
+						t.Errorf("an idle connection has %q for %v under way", route, ran)
+					}
+				}
+			}
+		})
+	}
+	busy.Wait()
+	close(stop)
+	<-stopped
+	kept := func() (sum int64) {
+		for shard := range shards {
+			sum += shard.Kept.Load()
+		}
+		return sum
+	}
+	if n := kept(); n < mostKept || n > int64(mostKept*len(shards)) {
+		t.Errorf("%d keep theirs", n)
+	}
+	for _, conn := range all {
+		conn.Gone(HowClient)
+	}
+	if n := kept(); n != 0 {
+		t.Errorf("%d of those that have gone keep theirs", n)
+	}
 }
 
 func TestConnectionsListsThoseUnderWayFirst(t *testing.T) {

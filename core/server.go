@@ -26,7 +26,7 @@ func (c *Connection) Open(ctl *Controller, conn net.Conn) {
 		c.lot = c.lot.Within(share, 1)
 	}
 	c.set(bitOpen)
-	ctl.shard(c).Open.Add(1)
+	c.shard().Open.Add(1)
 	c.observe(EventAccepted, 0, nil)
 }
 
@@ -72,7 +72,7 @@ func (c *Connection) CloseLeaving() {
 // [http.StateHijacked] counts the connection as hijacked until
 // [http.StateClosed] is reported for it.
 func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
-	s := c.ctl.shard(c)
+	s := c.shard()
 	switch state {
 	case http.StateActive:
 		if c.set(bitActive)&bitActive == 0 {
@@ -84,6 +84,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		return c.mustClose()
 	case http.StateHijacked:
 		c.leaveActive(s)
+		c.giveBackLast()
 		c.becomeHijacked(s)
 		if e := c.current.Load(); e != nil {
 			e.hijack()
@@ -92,6 +93,7 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 		if c.leaveActive(s) {
 			c.set(bitWasActive)
 		}
+		c.giveBackLast()
 		if before := c.leaveOpen(s); before&bitLost == 0 {
 			c.closeLeaving(0, nil)
 		}
@@ -111,7 +113,7 @@ func (c *Connection) Retire() bool {
 			return false
 		}
 		if c.bits.CompareAndSwap(before, before&^bitOpen) {
-			s := c.ctl.shard(c)
+			s := c.shard()
 			s.Open.Add(-1)
 			if markOf(before) != 0 {
 				s.Leaving.Add(-1)

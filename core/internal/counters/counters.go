@@ -18,7 +18,17 @@ type Counters struct{ shards []Shard }
 type Shard struct {
 	Begun, Ended                    atomic.Uint64 // exchanges; the latter also those that may last as long as their connection
 	Open, Leaving, Active, Hijacked atomic.Int64  // connections; Leaving is those of Open and Hijacked that have to go
-	_                               [128 - 6*8]byte
+	Kept                            atomic.Int64  // connections that keep what others give back when they become idle
+	_                               [128 - 7*8]byte
+}
+
+// KeepsOne reports whether one more may be added to Kept, and adds it.
+func (s *Shard) KeepsOne(most int64) bool {
+	if s.Kept.Add(1) <= most {
+		return true
+	}
+	s.Kept.Add(-1)
+	return false
 }
 
 // Init must be called before anything else.
