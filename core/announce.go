@@ -4,11 +4,15 @@ package core
 // header leaves, or at the latest when the exchange has ended without a panic.
 // A response that is aborted before anything was flushed has announced nothing.
 
-// tell counts the announcement and, on HTTP/2, sends the GOAWAY.
+// tell counts the announcement, if there is one, and, on HTTP/2, sends the GOAWAY.
 func (e *Exchange) tell() {
-	state := e.state.Load()
-	reason := decidedIn(state)
-	if reason == 0 || state&stateTold != 0 || e.state.Or(stateTold)&stateTold != 0 {
+	if state := e.state.Load(); untold(state) {
+		e.tellOf(decidedIn(state))
+	}
+}
+
+func (e *Exchange) tellOf(reason reasonIndex) {
+	if e.state.Or(stateTold)&stateTold != 0 {
 		return
 	}
 	conn := e.conn

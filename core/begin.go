@@ -159,7 +159,7 @@ func (c *Controller) sayForeign() {
 }
 
 func (c *Connection) count(r *http.Request) {
-	c.ctl.shard(c).Begun.Add(1)
+	c.shard().Begun.Add(1)
 	if c.requests.Add(1) == 1 {
 		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
 	}
@@ -177,19 +177,24 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	if r.ProtoMajor > 2 {
 		bits |= stateHTTP3
 	}
-	if c.rules&needsRoute != 0 {
-		seen := glanceAt(r)
-		if !c.routes.MissesPath(seen) && c.sensitivePath(r) {
-			bits |= stateSensitive
-		}
-		if !c.exempt.MissesPath(seen) && c.exemptPath(r) {
-			bits |= stateExemptPath
-		}
+	if c.rules&needsRoute != 0 && c.atPaths&glanceAt(r) != 0 {
+		bits |= c.lookAtPath(r)
 	}
 	if c.rules&hasMatch != 0 && !r.Close {
 		bits |= uint32(c.matching(r)) << matchShift
 	}
 	e.state.Store(bits)
+}
+
+func (c *Controller) lookAtPath(r *http.Request) (bits uint32) {
+	seen := glanceAt(r)
+	if !c.routes.MissesPath(seen) && c.sensitivePath(r) {
+		bits |= stateSensitive
+	}
+	if !c.exempt.MissesPath(seen) && c.exemptPath(r) {
+		bits |= stateExemptPath
+	}
+	return bits
 }
 
 // matching asks the OnMatch rules, each once per exchange.

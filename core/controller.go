@@ -10,6 +10,7 @@ import (
 	"github.com/politeclose/politeclose/core/internal/counters"
 	"github.com/politeclose/politeclose/core/internal/drainflag"
 	"github.com/politeclose/politeclose/core/internal/leaving"
+	"github.com/politeclose/politeclose/core/internal/pattern"
 	"github.com/politeclose/politeclose/core/internal/shed"
 )
 
@@ -23,6 +24,8 @@ type Controller struct {
 	// the caches are full of the kernel's work for the request.
 	counters counters.Counters
 	rules    ruleSet
+	atPaths  pattern.Glance // of OnRoutes and of Exempt
+	atRoutes pattern.Glance // likewise
 	drain    drainflag.Flag
 	start    time.Time
 	load     loadRule
@@ -113,10 +116,11 @@ func (c *Controller) snapshot() Snapshot {
 	return Snapshot{InFlight: sum.InFlight(), Connections: int(sum.Open)}
 }
 
-// shard returns the connection's part of the counters.
+// shard returns the part of the counters for an exchange of the connection, which
+// may have no record.
 func (c *Controller) shard(conn *Connection) *counters.Shard {
 	if conn == nil {
 		return c.counters.Any()
 	}
-	return c.counters.Of(conn.lot)
+	return conn.shard()
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"net/http"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Entry is the handler that a server puts in front of its own: it sees exactly
@@ -14,6 +15,9 @@ type Entry struct {
 	ctl       *Controller
 	next      http.Handler
 	keepAlive atomic.Pointer[[]string]
+	// The types of the server's own writers, as typeOf has them, once known: each
+	// request would have to ask several times what it can do.
+	http1Type, http2Type atomic.Uintptr
 }
 
 // NewEntry returns an Entry that begins an exchange of ctl, hands the request
@@ -39,7 +43,7 @@ func (n *Entry) Advertise(keepAlive string) {
 
 // ServeHTTP serves one request, as [NewEntry] says.
 func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	shape := shapeOf(w)
+	shape, servers := n.shapeOf(w)
 	if r.ProtoMajor == 2 && shape == http1Shaped {
 		// Not a request but the preface of HTTP/2 (RFC 9113 §3.4), which net/http
 		// hands on where it does not speak that itself. What comes of it is not to
@@ -47,7 +51,6 @@ func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.next.ServeHTTP(w, r)
 		return
 	}
-	servers := shape != oddShaped && !isWrapped(w)
 	r, e := n.begin(r, servers)
 	if !servers {
 		e.joinBelow(w)
@@ -62,6 +65,30 @@ func (n *Entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.next.ServeHTTP(e.wrapAs(shape, w), r)
 	returned = true
 }
+
+// shapeOf returns the shape of a writer, and whether it may be the server's own.
+func (n *Entry) shapeOf(w http.ResponseWriter) (s shape, servers bool) {
+	switch typeOf(w) {
+	case n.http1Type.Load():
+		return http1Shaped, true
+	case n.http2Type.Load():
+		return http2Shaped, true
+	}
+	s = shapeOf(w)
+	servers = s != oddShaped && !isWrapped(w)
+	switch {
+	case servers && s == http1Shaped:
+		n.http1Type.Store(typeOf(w))
+	case servers:
+		n.http2Type.Store(typeOf(w))
+	}
+	return s, servers
+}
+
+// typeOf identifies the dynamic type of a writer: the first word of an interface
+// value is the same for all of one type. What comes of another layout is that the
+// types are never known.
+func typeOf(w http.ResponseWriter) uintptr { return *(*uintptr)(unsafe.Pointer(&w)) }
 
 // begin begins the connection's own exchange where the request is the server's:
 // the writer is net/http's, and on HTTP/1 no other request of the connection is
@@ -112,7 +139,9 @@ func (e *Exchange) finish(returned bool) {
 		return
 	}
 	before := e.state.Or(stateCommitted | stateEnded | stateNotInFlight)
-	e.concludeImplicitly(before)
+	if before&stateCommitted == 0 {
+		e.concludeImplicitly(before)
+	}
 	e.tell()
 	e.ended(before, true)
 }

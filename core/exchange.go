@@ -109,7 +109,7 @@ type scoped struct {
 }
 
 func (s *scoped) Value(key any) any {
-	if key == (contextKey{}) {
+	if _, ours := key.(contextKey); ours {
 		return s
 	}
 	return s.context.Value(key)
@@ -270,10 +270,12 @@ func (e *Exchange) isHijacked() bool { return e.state.Load()&stateHijacked != 0 
 // endLeaving closes the channel of an exchange that is over, unless its
 // connection has been hijacked.
 func (c *Connection) endLeaving(e *Exchange) {
-	s := c.shared.Load()
-	if s == nil || e.isHijacked() {
-		return
+	if s := c.shared.Load(); s != nil && !e.isHijacked() {
+		s.endLeaving()
 	}
+}
+
+func (s *sharedRecord) endLeaving() {
 	s.mu.Lock()
 	l := s.channel
 	s.channel = nil

@@ -32,9 +32,11 @@ func New(opts ...Option) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		rules:  cfg.rules(),
-		start:  time.Now(),
-		config: *cfg,
+		rules:    cfg.rules(),
+		atPaths:  cfg.routes.AtPaths() | cfg.exempt.AtPaths(),
+		atRoutes: cfg.routes.AtRoutes() | cfg.exempt.AtRoutes(),
+		start:    time.Now(),
+		config:   *cfg,
 	}
 	c.counters.Init()
 	c.lots.Init(cfg.firstLot())

@@ -101,11 +101,13 @@ func (e *Exchange) lookAtRoute(c *Controller) {
 		return
 	}
 	bits := uint32(stateRouted)
-	if c.rules&hasRoutes != 0 && !e.sensitive() && e.sensitiveRoute(c, route) {
-		bits |= stateSensitive
-	}
-	if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
-		bits |= stateExemptRoute
+	if c.atRoutes&pattern.AtRoute(route) != 0 {
+		if c.rules&hasRoutes != 0 && !e.sensitive() && e.sensitiveRoute(c, route) {
+			bits |= stateSensitive
+		}
+		if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
+			bits |= stateExemptRoute
+		}
 	}
 	e.state.Or(bits)
 }

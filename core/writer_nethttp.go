@@ -116,15 +116,14 @@ func untold(state uint32) bool { return decidedIn(state) != 0 && state&stateTold
 // net/http writes the header at its next step unless there is something to
 // announce, which must not stay in the map for so long.
 func (e *Exchange) commitImplicitly() {
-	e.concludeImplicitly(e.state.Or(stateCommitted))
+	if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
+		e.concludeImplicitly(before)
+	}
 }
 
 // concludeImplicitly is the rest of commitImplicitly. before is the state that
 // this found.
 func (e *Exchange) concludeImplicitly(before uint32) {
-	if before&stateCommitted != 0 {
-		return
-	}
 	o := e.conclude(before, e.touched(before), http.StatusOK)
 	if o.Changed() && e.place != somewhere {
 		e.below.WriteHeader(http.StatusOK)
@@ -144,34 +143,33 @@ func (w *serverWriter) over() bool {
 	return w.place == atTheEntry && w.state.Load()&stateEnded != 0
 }
 
-// refuse returns why n bytes of the body cannot be written, nil where they can.
-func (w *serverWriter) refuse(n int) error {
-	if w.place != atTheEntry {
-		return nil
-	}
-	switch state := w.state.Load(); {
-	case state&stateHijacked != 0:
-		if n > 0 {
-			w.exchange().blame("http: response.Write on hijacked connection")
-		}
-		return http.ErrHijacked
-	case state&stateEnded != 0:
+// refuses reports whether nothing more of the body can be written.
+func (w *serverWriter) refuses() bool {
+	return w.place == atTheEntry && w.state.Load()&(stateHijacked|stateEnded) != 0
+}
+
+// refusal is what a write of n bytes returns where refuses says so.
+func (w *serverWriter) refusal(n int) error {
+	if w.state.Load()&stateHijacked == 0 {
 		return http.ErrHandlerTimeout
 	}
-	return nil
+	if n > 0 {
+		w.exchange().blame("http: response.Write on hijacked connection")
+	}
+	return http.ErrHijacked
 }
 
 func (w *serverWriter) Write(p []byte) (int, error) {
-	if err := w.refuse(len(p)); err != nil {
-		return 0, err
+	if w.refuses() {
+		return 0, w.refusal(len(p))
 	}
 	w.write(len(p))
 	return w.below.Write(p)
 }
 
 func (w *serverWriter) WriteString(s string) (int, error) {
-	if err := w.refuse(len(s)); err != nil {
-		return 0, err
+	if w.refuses() {
+		return 0, w.refusal(len(s))
 	}
 	w.write(len(s))
 	return w.below.(io.StringWriter).WriteString(s)

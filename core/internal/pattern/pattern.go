@@ -257,6 +257,12 @@ func (q *question) match(c *counted) {
 	q.matched = true
 }
 
+// AtPaths and AtRoutes return all that a path or a route of the set may look like,
+// for who has several sets to glance at.
+func (s *Set) AtPaths() Glance { return s.atPaths }
+
+func (s *Set) AtRoutes() Glance { return s.atRoutes }
+
 // MissesPath reports of nearly every path that is not one of the set that it is
 // not, so that no Request has to be made. The glance is AtPath's, of the decoded
 // path; of a request with an EscapedPath it says nothing.
