@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -92,5 +93,20 @@ func TestWritesWriteThrough(t *testing.T) {
 	w := exchange(c, requestOn(openConnection(c), "/"), respond(204))
 	if w.status != 204 {
 		t.Errorf("status %d", w.status)
+	}
+}
+
+func TestTheTypeOfAWriterTellsItFromEveryOther(t *testing.T) {
+	wrapped := struct{ http.ResponseWriter }{httptest.NewRecorder()}
+	all := []http.ResponseWriter{httptest.NewRecorder(), wrapped, &wrapped, http1Writer{}, http2Writer{}}
+	for i, w := range all {
+		for j, other := range all {
+			if same := typeOf(w) == typeOf(other); same != (i == j) {
+				t.Errorf("%T and %T: the same type is %v", w, other, same)
+			}
+		}
+	}
+	if typeOf(httptest.NewRecorder()) != typeOf(all[0]) {
+		t.Error("two recorders have not the same type")
 	}
 }
