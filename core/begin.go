@@ -117,7 +117,9 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Exchange {
 	e := &Exchange{kind: ownKind, place: where, conn: c, request: r, context: r.Context()}
 	e.look(c.ctl, r, known)
-	c.note(r)
+	if c.underWay.Load() != nil {
+		c.note(r)
+	}
 	c.current.Store(e)
 	c.count(r)
 	return e
@@ -161,7 +163,7 @@ func (c *Controller) sayForeign() {
 func (c *Connection) count(r *http.Request) {
 	c.shard().Begun.Add(1)
 	if c.requests.Add(1) == 1 {
-		c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor))
+		c.speakAs(r)
 	}
 }
 
@@ -270,7 +272,9 @@ func (c *Connection) end(e *Exchange, state uint32) {
 			c.set(bitGivenUp)
 		}
 	}
-	c.endLeaving(e)
+	if c.shared.Load() != nil {
+		c.endLeaving(e)
+	}
 	c.current.CompareAndSwap(e, nil)
 }
 

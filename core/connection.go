@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"math"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -265,6 +266,9 @@ func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first boo
 		}
 	}
 }
+
+// speakAs notes the protocol of the first request.
+func (c *Connection) speakAs(r *http.Request) { c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor)) }
 
 // speak notes the protocol, once, and counts the connection under it.
 func (c *Connection) speak(p protocol) {

@@ -135,10 +135,10 @@ func (e *Exchange) decideOwn(c *Controller, h http.Header, status int) (reason r
 	if asked != 0 {
 		return asked, now
 	}
-	if left := header.Connection(h); left != nil && header.WantsClose(left) {
+	if len(h) > 0 && header.WantsClose(header.Connection(h)) {
 		return handlerIndex, now
 	}
-	if c.rules&needsRoute != 0 {
+	if c.rules&needsRoute != 0 && e.mayHaveRoute() {
 		e.lookAtRoute(c)
 	}
 	state := e.state.Load()

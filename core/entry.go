@@ -142,6 +142,8 @@ func (e *Exchange) finish(returned bool) {
 	if before&stateCommitted == 0 {
 		e.concludeImplicitly(before)
 	}
-	e.tell()
+	if untold(e.state.Load()) {
+		e.tell()
+	}
 	e.ended(before, true)
 }

@@ -45,6 +45,9 @@ func (e *Exchange) UseRoute(route Route) {
 	e.rare.route = route
 }
 
+// mayHaveRoute reports whether it is worth while to ask for the route.
+func (e *Exchange) mayHaveRoute() bool { return e.rare != nil || e.request.Pattern != "" }
+
 // routePattern returns the router's pattern of the route that serves the
 // request. The request is the handler's, but http.ServeMux has no other place.
 func (e *Exchange) routePattern() string {
