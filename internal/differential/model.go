@@ -73,7 +73,7 @@ func (m *model) orders(number int) bool {
 	return v.reason != "" && !v.vague && !v.shared && m.e.p.served.lossless()
 }
 
-func (m *model) judge(number int, r *result) verdict {
+func (m *model) judge(number int, r *result) (v verdict) {
 	c := m.connections[r.connection]
 	if c == nil {
 		c = new(connection)
@@ -112,6 +112,8 @@ func (m *model) judge(number int, r *result) verdict {
 		}
 	}
 	defer func() {
+		// Nobody waits for the GOAWAY of what is vague: the next request may see it.
+		after.vague = after.vague || v.vague && m.e.p.http2
 		c.marked, c.asked, c.vague, m.draining = after.marked, after.asked, after.vague, drainingAfter
 	}()
 	if !plain.final || plain.response.Status == http.StatusSwitchingProtocols || s.clientCloses() || s.happened(sawHijack) {
