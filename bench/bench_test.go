@@ -199,24 +199,26 @@ func TestTheProcessorTimeIsTheServers(t *testing.T) {
 	if _, err := processorTime(); err != nil {
 		t.Skip(err)
 	}
-	for _, p := range []protocol{http1, http2} {
-		rates, times, err := measureProcessorTime(t.Context(), p, computing(), bare(netHTTP), tiny)
+	for _, c := range allConditions() {
+		rates, times, err := measureProcessorTime(t.Context(), c, computing(), bare(netHTTP), tiny)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Requests that are under way at the same time share what the process uses.
-		least := float64(computed) / map[protocol]float64{http1: 1, http2: streams}[p]
+		least := float64(computed)
+		if c.protocol == http2 {
+			least /= streams // those under way at the same time share what the process uses
+		}
 		for i, used := range times.perRequest {
 			if used < least {
-				t.Errorf("%s: requests that compute for %v are measured as %.0f ns each", p, computed, used)
+				t.Errorf("%v: requests that compute for %v are measured as %.0f ns each", c, computed, used)
 			}
 			if rates.rate[i] <= 0 || times.basePerRequest[i] <= 0 {
-				t.Errorf("%s: %.0f requests/s, %.0f ns alone", p, rates.rate[i], times.basePerRequest[i])
+				t.Errorf("%v: %.0f requests/s, %.0f ns alone", c, rates.rate[i], times.basePerRequest[i])
 			}
 		}
 	}
 	wrong := arrangement{name: "none"}
-	if _, _, err := measureProcessorTime(t.Context(), http1, wrong, bare(netHTTP), tiny); err == nil {
+	if _, _, err := measureProcessorTime(t.Context(), conditions{http1, 1}, wrong, bare(netHTTP), tiny); err == nil {
 		t.Error("what the server's process does not know is measured")
 	}
 }

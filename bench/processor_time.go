@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,28 @@ func servesForParent(all func(protocol) []arrangement) (served bool, err error) 
 	return true, t.close()
 }
 
+// conditions are those under which a server in a process of its own serves.
+type conditions struct {
+	protocol protocol
+	procs    int // GOMAXPROCS
+}
+
+// allConditions are every protocol with all processors, and HTTP/1.1 with one
+// and two where there are more.
+func allConditions() (all []conditions) {
+	for _, procs := range []int{1, 2} {
+		if procs < runtime.GOMAXPROCS(0) {
+			all = append(all, conditions{http1, procs})
+		}
+	}
+	for _, p := range []protocol{http1, https, http2} {
+		all = append(all, conditions{p, runtime.GOMAXPROCS(0)})
+	}
+	return all
+}
+
+func (c conditions) String() string { return fmt.Sprintf("%s, GOMAXPROCS %d", c.protocol, c.procs) }
+
 // remoteTraffic is traffic to a server in a process of its own.
 type remoteTraffic struct {
 	traffic
@@ -54,14 +77,15 @@ type remoteTraffic struct {
 	before  time.Duration
 }
 
-func newRemoteTraffic(a arrangement, p protocol) (*remoteTraffic, error) {
+func newRemoteTraffic(a arrangement, c conditions) (*remoteTraffic, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	t := &remoteTraffic{process: exec.Command(executable)}
 	// The race detector's own pause at the exit is a second.
-	t.process.Env = append(os.Environ(), fmt.Sprintf("%s=%s: %s", serverVariable, p, a.name), "GORACE=atexit_sleep_ms=0")
+	t.process.Env = append(os.Environ(), fmt.Sprintf("%s=%s: %s", serverVariable, c.protocol, a.name),
+		fmt.Sprintf("GOMAXPROCS=%d", c.procs), "GORACE=atexit_sleep_ms=0")
 	t.process.Stderr = os.Stderr
 	if t.ask, err = t.process.StdinPipe(); err != nil {
 		return nil, err
@@ -78,7 +102,7 @@ func newRemoteTraffic(a arrangement, p protocol) (*remoteTraffic, error) {
 	if err != nil {
 		return nil, errors.Join(err, t.close())
 	}
-	t.traffic = traffic{protocol: p, server: &server{address: strings.TrimSpace(address)}}
+	t.traffic = traffic{protocol: c.protocol, server: &server{address: strings.TrimSpace(address)}}
 	return t, nil
 }
 
@@ -120,7 +144,7 @@ type processorTimes struct {
 }
 
 // measureProcessorTime is measureThroughput with servers in processes of their own.
-func measureProcessorTime(ctx context.Context, p protocol, a, base arrangement, size sizes) (rates throughput, times processorTimes, err error) {
+func measureProcessorTime(ctx context.Context, c conditions, a, base arrangement, size sizes) (rates throughput, times processorTimes, err error) {
 	var sides []*remoteTraffic
 	defer func() {
 		for _, side := range sides {
@@ -128,7 +152,7 @@ func measureProcessorTime(ctx context.Context, p protocol, a, base arrangement, 
 		}
 	}()
 	for _, arranged := range []arrangement{base, a, base} {
-		side, err := newRemoteTraffic(arranged, p)
+		side, err := newRemoteTraffic(arranged, c)
 		if err != nil {
 			return rates, times, fmt.Errorf("%s: %w", arranged.name, err)
 		}
@@ -136,7 +160,7 @@ func measureProcessorTime(ctx context.Context, p protocol, a, base arrangement, 
 	}
 	for triple := range size.triples {
 		var perRequest [3]float64
-		if err := takeTurns(ctx, p, triple, sides, size); err != nil {
+		if err := takeTurns(ctx, c.protocol, triple, sides, size); err != nil {
 			return rates, times, fmt.Errorf("%s: %w", a.name, err)
 		}
 		for i, side := range sides {
@@ -167,13 +191,13 @@ upper one for time, the lower one for requests. Instructions are not in the tabl
 		return text.String() + "This system does not tell the time.\n", nil
 	}
 	t := newTable("server", "time", "alone", "ratio", "upper bound", "A/A", "its bound", "requests/s, ratio", "lower bound", "A/A", "its bound")
-	for _, p := range []protocol{http1, http2} {
+	for _, c := range allConditions() {
 		for _, a := range polite(netHTTP) {
-			rates, times, err := measureProcessorTime(ctx, p, a, bare(netHTTP), size)
+			rates, times, err := measureProcessorTime(ctx, c, a, bare(netHTTP), size)
 			if err != nil {
-				return "", fmt.Errorf("processor time over %s: %w", p, err)
+				return "", fmt.Errorf("processor time over %v: %w", c, err)
 			}
-			t.row(string(p)+", "+a.name, nanoseconds(median(times.perRequest)), nanoseconds(median(times.basePerRequest)),
+			t.row(c.String()+", "+a.name, nanoseconds(median(times.perRequest)), nanoseconds(median(times.basePerRequest)),
 				precise(median(times.ratio)), precise(upperBound(times.ratio)), precise(median(times.aa)), precise(upperBound(times.aa)),
 				precise(median(rates.ratio)), precise(lowerBound(rates.ratio)), precise(median(rates.aa)), precise(lowerBound(rates.aa)))
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -8,18 +9,21 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/politeclose/politeclose/internal/certificate"
 )
 
 type protocol string
 
 const (
 	http1 protocol = "HTTP/1.1"
+	https protocol = "HTTP/1.1 over TLS"
 	http2 protocol = "HTTP/2" // cleartext, so that no TLS hides a difference
 )
 
 func (p protocol) only() *http.Protocols {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(p == http1)
+	protocols.SetHTTP1(p != http2)
 	protocols.SetUnencryptedHTTP2(p == http2)
 	return protocols
 }
@@ -47,6 +51,15 @@ func serve(s stack, p protocol, handler http.Handler) (*server, error) {
 		if listener, err = s.prepare(&started.Server, listener); err != nil {
 			return nil, err
 		}
+	}
+	if p == https {
+		own, err := certificate.SelfSigned()
+		if err != nil {
+			return nil, err
+		}
+		started.TLSConfig = &tls.Config{Certificates: []tls.Certificate{own}}
+		go func() { started.ended <- started.ServeTLS(listener, "", "") }()
+		return started, nil
 	}
 	go func() { started.ended <- started.Serve(listener) }()
 	return started, nil
