@@ -29,7 +29,7 @@ func (c *conn) seeRead(p []byte, err error) {
 // at a tenth of the price: net/http ends the read that waits beside a handler by a
 // deadline, for every request.
 func isTimeout(err error) bool {
-	op, ok := err.(*net.OpError)
+	op, ok := err.(*net.OpError) //nolint:errorlint // nobody has wrapped it
 	return ok && op.Timeout()
 }
 

@@ -257,10 +257,11 @@ func (q *question) match(c *counted) {
 	q.matched = true
 }
 
-// AtPaths and AtRoutes return all that a path or a route of the set may look like,
-// for who has several sets to glance at.
+// AtPaths returns all that a path of the set may look like, for who has several
+// sets to glance at.
 func (s *Set) AtPaths() Glance { return s.atPaths }
 
+// AtRoutes is AtPaths for routes.
 func (s *Set) AtRoutes() Glance { return s.atRoutes }
 
 // MissesPath reports of nearly every path that is not one of the set that it is
