@@ -26,6 +26,7 @@ type traits struct {
 	strips     bool // of the path's prefix
 	caches     bool
 	keeps      bool // the header map itself
+	amends     bool // the header map, on the way out
 	delays     bool // WriteHeader alone lets nothing leave
 	once       bool // a 1xx is taken for the final status
 	flushes    bool // before the handler runs
@@ -50,6 +51,7 @@ func (t traits) and(o traits) traits {
 		strips:     t.strips || o.strips,
 		caches:     t.caches || o.caches,
 		keeps:      t.keeps || o.keeps,
+		amends:     t.amends || o.amends,
 		delays:     t.delays || o.delays,
 		once:       t.once || o.once,
 		flushes:    t.flushes || o.flushes,
@@ -111,5 +113,5 @@ var layers = []layer{
 	{name: "httputil.ReverseProxy", wrap: reverseProxy, traits: traits{buffers: true, copies: true, watches: true, detaches: true, concurrent: true}},
 	{name: "Flush first", wrap: flushFirst, traits: traits{flushes: true}},
 	{name: "access log", wrap: accessLog},
-	{name: "header set on the way out", wrap: headerAfter},
+	{name: "header set on the way out", wrap: headerAfter, traits: traits{amends: true}},
 }

@@ -66,7 +66,7 @@ func (m *model) compareOne(i int, want, got *result, v verdict) {
 	case got.goaway && !want.goaway:
 		t.Errorf("request %d: a GOAWAY, and there is no reason", i)
 	case v.vague && m.e.p.http2 && got.kept:
-		// Nobody waited for the GOAWAY, which comes behind a quiet moment.
+		// The GOAWAY comes only after a quiet moment, for which nobody waited.
 	case !last && got.kept != want.kept:
 		t.Errorf("request %d: the connection was kept: %v, and without us: %v", i, got.kept, want.kept)
 	}

@@ -35,6 +35,9 @@ func (p *program) settleStack() {
 			// A middleware may not write the header in its caller's place, so its
 			// announcement on a response that nobody wrote stays in the map.
 			continue
+		case l.keeps && above.amends:
+			// Of requests at the same time one may write a map that another one reads.
+			continue
 		case l.swaps && (p.served == untracked || p.http2):
 			// net/http looks at its own request's body, and ours is a copy of it.
 			continue
