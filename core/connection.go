@@ -25,7 +25,7 @@ import (
 // not open yet; a record must not be copied. All methods are safe for
 // concurrent use. Open and SetState take no lock that a request holds.
 type Connection struct {
-	// What each request asks comes first, to fill no more than one cache line.
+	// What each request reads comes first, to fill no more than one cache line.
 	ctl      *Controller
 	current  atomic.Pointer[Exchange]     // HTTP/1: the exchange under way
 	shared   atomic.Pointer[sharedRecord] // made for HTTP/2 and for Leaving

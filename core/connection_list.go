@@ -128,21 +128,25 @@ func (c *Connection) stat(now int64) ConnectionStat {
 // its handler's to change.
 //
 // Of many connections most are idle, and shall cost little: one that becomes idle
-// gives its own back for the next one that becomes active. Only the first few keep
-// theirs until they end, which spares the giving and taking where there are no
-// more. A connection's pointer changes only under the lock, so that who reads can
-// tell whether it has gone to another connection.
+// gives its own back for the next one that becomes active. But the first mostKept
+// of each shard of the counters keep theirs, so that a server with few connections
+// neither gives nor takes. A connection's pointer changes only under the lock, so
+// that who reads can tell whether it has gone to another connection.
 type underWay struct {
-	since          atomic.Int64 // since Controller.start, shifted by one; the lowest bit is isNoted
-	mu             sync.Mutex   // the fields below
-	method, target string       // of this request where isNoted is set, of an earlier one where not
-	kept           bool         // it stays with its connection
+	since atomic.Int64 // since Controller.start, shifted by one; the lowest bit is isNoted
+	kept  atomic.Bool  // it stays with its connection
+
+	mu sync.Mutex
+	// Of this request where isNoted is set, of an earlier one where not.
+	method, target string
 }
 
 const isNoted = 1
 
-// mostKept is how many of the connections of a shard of the counters keep theirs.
-const mostKept = 256
+const (
+	mostKept    = 256     // connections of a shard
+	longestKept = 1 << 10 // bytes of a method and a target that an idle connection keeps
+)
 
 var spareUnderWay = sync.Pool{New: func() any { return new(underWay) }}
 
@@ -155,15 +159,20 @@ func (c *Connection) activate() {
 	}
 	u := spareUnderWay.Get().(*underWay)
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.kept = c.shard().KeepsOne(mostKept)
 	u.since.Store(since)
-	c.underWay.Store(u)
+	mine := c.underWay.CompareAndSwap(nil, u)
+	if mine {
+		u.kept.Store(c.shard().KeepsOne(mostKept))
+	}
+	u.mu.Unlock()
+	if !mine { // another goroutine has reported the state as well
+		spareUnderWay.Put(u)
+	}
 }
 
 // deactivate is for a connection that has become idle.
 func (c *Connection) deactivate() {
-	if u := c.underWay.Load(); u != nil && !u.kept {
+	if u := c.underWay.Load(); u != nil && !u.kept.Load() {
 		c.giveBack(u)
 	}
 }
@@ -180,7 +189,7 @@ func (c *Connection) giveBack(u *underWay) {
 	mine := c.underWay.CompareAndSwap(u, nil)
 	if mine {
 		u.method, u.target = "", ""
-		if u.kept {
+		if u.kept.Swap(false) {
 			c.shard().Kept.Add(-1)
 		}
 	}
@@ -199,6 +208,9 @@ func (c *Connection) note(r *http.Request) {
 	u.mu.Lock()
 	if c.underWay.Load() == u {
 		u.method, u.target = r.Method, r.RequestURI
+		if len(u.method)+len(u.target) > longestKept && u.kept.CompareAndSwap(true, false) {
+			c.shard().Kept.Add(-1)
+		}
 		u.since.Or(isNoted)
 	}
 	u.mu.Unlock()

@@ -15,8 +15,8 @@ type Entry struct {
 	ctl       *Controller
 	next      http.Handler
 	keepAlive atomic.Pointer[[]string]
-	// The types of the server's own writers, as typeOf has them, once known: each
-	// request would have to ask several times what it can do.
+	// The types of the server's own writers, as typeOf has them, once known, so that
+	// not every request has to ask what its writer can do.
 	http1Type, http2Type atomic.Uintptr
 }
 
@@ -87,7 +87,7 @@ func (n *Entry) shapeOf(w http.ResponseWriter) (s shape, servers bool) {
 
 // typeOf identifies the dynamic type of a writer. It is the first word of the
 // interface value, which is the same for all values of one type, and another one
-// for any other; reflect, which tells it as well, would take us further around.
+// for any other; reflect tells it as well, but takes longer.
 func typeOf(w http.ResponseWriter) uintptr { return *(*uintptr)(unsafe.Pointer(&w)) }
 
 // begin begins the connection's own exchange where the request is the server's:

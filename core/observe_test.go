@@ -665,6 +665,81 @@ func TestEachConnectionHasItsOwnRequestUnderWayHoweverManyThereAre(t *testing.T)
 	}
 }
 
+func TestARequestThatBeginsIsNeverListedAsTheOneBefore(t *testing.T) {
+	ctl := newController(t)
+	conn := new(Connection)
+	conn.Open(ctl, nil)
+	var newest atomic.Int64
+	var stop atomic.Bool
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for !stop.Load() {
+			now := newest.Load() // all before this one are over
+			route, ran := conn.UnderWay()
+			if n, err := strconv.ParseInt(strings.TrimPrefix(route, "GET /"), 10, 64); err == nil && n < now {
+				t.Errorf("request %d begins, and %q is under way for %v", now, route, ran)
+				return
+			}
+		}
+	}()
+	for i := range int64(100_000) {
+		newest.Store(i) // the connection is idle
+		conn.SetState(http.StateActive)
+		conn.note(&http.Request{Method: "GET", RequestURI: "/" + strconv.FormatInt(i, 10)})
+		conn.SetState(http.StateIdle)
+	}
+	stop.Store(true)
+	<-stopped
+}
+
+func TestStatesMayBeReportedAtOnce(t *testing.T) {
+	ctl := newController(t)
+	for range 5000 {
+		a, b := new(Connection), new(Connection)
+		a.Open(ctl, nil)
+		b.Open(ctl, nil)
+		var states sync.WaitGroup
+		for range 3 {
+			states.Go(func() { a.SetState(http.StateActive) })
+		}
+		states.Wait()
+		states.Go(func() { a.SetState(http.StateIdle) })
+		states.Go(func() {
+			a.SetState(http.StateClosed)
+			b.SetState(http.StateActive) // with what a has given back
+		})
+		states.Wait()
+		b.SetState(http.StateClosed)
+		if sum := ctl.counters.Sum(); sum.Active != 0 || a.shard().Kept.Load() != 0 || b.shard().Kept.Load() != 0 {
+			t.Fatalf("%d are active, %d and %d keep their notes", sum.Active, a.shard().Kept.Load(), b.shard().Kept.Load())
+		}
+	}
+}
+
+func TestIdleConnectionsDoNotKeepLongTargets(t *testing.T) {
+	ctl := newController(t)
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	all := make([]Connection, 100)
+	for i := range all {
+		all[i].Open(ctl, nil)
+		all[i].SetState(http.StateActive)
+		all[i].note(&http.Request{Method: "GET", RequestURI: "/" + strings.Repeat("x", 1<<20)})
+		all[i].SetState(http.StateIdle)
+	}
+	if grown := int64(heap()) - int64(before); grown > 10<<20 {
+		t.Errorf("%d idle connections hold %d MB", len(all), grown>>20)
+	}
+	runtime.KeepAlive(all)
+}
+
 func TestConnectionsListsThoseUnderWayFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctl := newController(t, OnStatus(http.StatusTeapot))

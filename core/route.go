@@ -45,8 +45,12 @@ func (e *Exchange) UseRoute(route Route) {
 	e.rare.route = route
 }
 
-// mayHaveRoute reports whether it is worth while to ask for the route.
-func (e *Exchange) mayHaveRoute() bool { return e.rare != nil || e.request.Pattern != "" }
+// mayHaveRoute reports whether the route has to be asked for. Where a part, or a
+// Report, has given it, a handler that was given up may be writing the request's
+// Pattern.
+func (e *Exchange) mayHaveRoute() bool {
+	return e.state.Load()&stateHasRoute == 0 && (e.rare != nil || e.request.Pattern != "")
+}
 
 // routePattern returns the router's pattern of the route that serves the
 // request. The request is the handler's, but http.ServeMux has no other place.
@@ -96,9 +100,6 @@ func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
 
 // lookAtRoute asks for the exchange's own route and notes which rules it meets.
 func (e *Exchange) lookAtRoute(c *Controller) {
-	if e.state.Load()&stateHasRoute != 0 {
-		return // a part, or a Report, has given it
-	}
 	route := e.routePattern()
 	if route == "" {
 		return

@@ -75,9 +75,11 @@ func (c *Connection) SetState(state http.ConnState) (mustClose bool) {
 	s := c.shard()
 	switch state {
 	case http.StateActive:
-		if c.set(bitActive)&bitActive == 0 {
-			c.activate()
-			s.Active.Add(1)
+		if c.bits.Load()&bitActive == 0 {
+			c.activate() // first, so that UnderWay never has the request before
+			if c.set(bitActive)&bitActive == 0 {
+				s.Active.Add(1)
+			}
 		}
 	case http.StateIdle:
 		c.leaveActive(s)

@@ -23,8 +23,8 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(t, connNoWriteDeadline, (*net.TCPConn).SetWriteDeadline)
 }
 
-// changesNothing reports whether a deadline would be cleared that there is not. For
-// each request net/http clears four that a server without timeouts never sets,
+// changesNothing reports whether the call would clear a deadline where none is set.
+// For each request net/http clears four that a server without timeouts never sets,
 // which takes 1 % of the time of a small request if the poller is told.
 func (c *conn) changesNothing(t time.Time, none uint32) bool {
 	return t.IsZero() && c.bits.Load()&(none|connClosed) == none

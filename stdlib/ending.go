@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 
 	"github.com/politeclose/politeclose/core"
 )
@@ -27,10 +28,11 @@ func (c *conn) seeRead(p []byte, err error) {
 
 // isTimeout is errors.Is(err, os.ErrDeadlineExceeded) for what TCPConn.Read returns,
 // at a tenth of the price: net/http ends the read that waits beside a handler by a
-// deadline, for every request.
+// deadline, for every request. What the kernel gives up by a timeout of its own
+// (ETIMEDOUT) is another error.
 func isTimeout(err error) bool {
 	op, ok := err.(*net.OpError) //nolint:errorlint // nobody has wrapped it
-	return ok && op.Timeout()
+	return ok && op.Err == os.ErrDeadlineExceeded
 }
 
 // endsWithGoodbye is saysGoodbye also where something came before, such as the end

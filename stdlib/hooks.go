@@ -63,7 +63,7 @@ const (
 	hookFields
 )
 
-// succeed makes h the latest hook in a field. It is for who holds t.hooking.
+// succeed makes h the latest hook in a field. The caller holds t.hooking.
 func (t *tracker) succeed(field int, h *hook) {
 	h.tracker = t
 	if before := t.hooks[field].Value(); before != nil {
@@ -215,7 +215,7 @@ func (h *connContextHook) isOf(ctx context.Context) bool {
 
 func (h *connStateHook) call(c net.Conn, state http.ConnState) {
 	if own, ok := c.(*conn); ok && own.record != nil && h.isLatest() {
-		// What follows is about connections of other types, and this one is called
+		// The rest is for connections of other types. Of these the hook is called
 		// twice for each request.
 		h.tracker.setState(c, h.tracker.ours(own.record), state, h.next)
 		return

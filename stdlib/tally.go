@@ -6,7 +6,7 @@ import "sync/atomic"
 // listeners that it ends: one Serve of a server knows whom it waits for though
 // there are others.
 type tally struct {
-	// What each request asks comes first.
+	// What each request reads comes first.
 	tracker atomic.Pointer[tracker] // whose server accepts; nil before it does
 	// Since when the drain wants to know when a connection was last heard of, by
 	// the tracker's clock; 0 = it does not.

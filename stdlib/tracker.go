@@ -21,12 +21,14 @@ type tracker struct {
 	lingering lingering
 
 	installed  sync.Once
-	installErr error                          // of installed
-	given      programsHooks                  // what disown puts back
-	hooked     bool                           // the program has hooks of its own
-	attached   sync.Once                      // by the first Serve, once more
-	hooking    sync.Mutex                     // while the server's hooks are being set
-	hooks      [hookFields]weak.Pointer[hook] // the latest in each field, which refers to the server
+	installErr error         // of installed
+	given      programsHooks // what disown puts back
+	hooked     bool          // the program has hooks of its own
+	attached   sync.Once     // by the first Serve, once more
+	hooking    sync.Mutex    // while the server's hooks are being set
+	// The latest in each field: weak, because a hook refers to the server, and the
+	// tracker must not keep that alive.
+	hooks [hookFields]weak.Pointer[hook]
 
 	entering         sync.Mutex // the fields up to the next blank line
 	entry            *core.Entry

@@ -547,3 +547,29 @@ func TestAnAccessLogLearnsWhetherAndWhyTheResponseAnnounces(t *testing.T) {
 		t.Error("a context without a Controller answers")
 	}
 }
+
+// A timeout middleware has given the handler up, which goes on with the request.
+func TestAGivenUpHandlerMaySetThePatternOfARequestWhoseRouteWasReported(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{rest...}", func(http.ResponseWriter, *http.Request) {})
+	over := make(chan struct{}, 30)
+	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ctl.Report(w, r, "/other", false) {
+			t.Error("not reported")
+		}
+		begun := make(chan struct{})
+		go func() {
+			close(begun)
+			mux.ServeHTTP(httptest.NewRecorder(), r)
+			over <- struct{}{}
+		}()
+		<-begun
+		servertest.Hello(w, r)
+	}))
+	client := clienttest.Dial(t, servertest.ServeTracked(t, srv, ctl, servertest.Cleartext))
+	for range cap(over) {
+		get(t, client, "/other")
+		clienttest.Receive(t, "the handler that was given up", over)
+	}
+}

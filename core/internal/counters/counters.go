@@ -18,11 +18,12 @@ type Counters struct{ shards []Shard }
 type Shard struct {
 	Begun, Ended                    atomic.Uint64 // exchanges; the latter also those that may last as long as their connection
 	Open, Leaving, Active, Hijacked atomic.Int64  // connections; Leaving is those of Open and Hijacked that have to go
-	Kept                            atomic.Int64  // connections that keep what others give back when they become idle
+	Kept                            atomic.Int64  // notes of a request that stay with their connection
 	_                               [128 - 7*8]byte
 }
 
-// KeepsOne reports whether one more may be added to Kept, and adds it.
+// KeepsOne adds one to Kept, unless there are as many as may be, and reports whether
+// it has.
 func (s *Shard) KeepsOne(most int64) bool {
 	if s.Kept.Add(1) <= most {
 		return true

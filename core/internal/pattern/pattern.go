@@ -257,8 +257,8 @@ func (q *question) match(c *counted) {
 	q.matched = true
 }
 
-// AtPaths returns all that a path of the set may look like, for who has several
-// sets to glance at.
+// AtPaths returns all that a path of the set may look like, for a caller that
+// asks several sets at once.
 func (s *Set) AtPaths() Glance { return s.atPaths }
 
 // AtRoutes is AtPaths for routes.
