@@ -148,7 +148,7 @@ func (c *Connection) beginStream(r *http.Request, where place, known uint32) (*h
 func (c *Controller) beginLone(r *http.Request) (*http.Request, *Exchange) {
 	s := newScoped(loneKind, c, r, somewhere, 0)
 	c.untracked.Add(1)
-	c.shard(nil).Begun.Add(1)
+	c.shardOf(nil).Begun.Add(1)
 	return s.request, &s.Exchange
 }
 
@@ -166,6 +166,9 @@ func (c *Connection) count(r *http.Request) {
 		c.speakAs(r)
 	}
 }
+
+// speakAs notes the protocol of the connection's first request.
+func (c *Connection) speakAs(r *http.Request) { c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor)) }
 
 // look reads what the rules need of the request before a handler can change it.
 // The request is the handler's from then on.
@@ -245,7 +248,7 @@ func (e *Exchange) ended(before uint32, answered bool) {
 	}
 	c := e.controller()
 	if before&stateNotInFlight == 0 {
-		c.shard(e.conn).Ended.Add(1)
+		c.shardOf(e.conn).Ended.Add(1)
 	}
 	switch e.kind {
 	case loneKind:

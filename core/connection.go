@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"math"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +81,14 @@ const (
 
 // shard returns the connection's part of the counters.
 func (c *Connection) shard() *counters.Shard { return c.ctl.counters.Of(c.lot) }
+
+// shardOf is shard where there may be no record.
+func (c *Controller) shardOf(conn *Connection) *counters.Shard {
+	if conn == nil {
+		return c.counters.Any()
+	}
+	return conn.shard()
+}
 
 // Context returns ctx with the record in it, for every request of the
 // connection.
@@ -266,9 +273,6 @@ func (c *Connection) setOnce(shift int, i reasonIndex) (before uint32, first boo
 		}
 	}
 }
-
-// speakAs notes the protocol of the first request.
-func (c *Connection) speakAs(r *http.Request) { c.speak(protocolOf(r.ProtoMajor, r.ProtoMinor)) }
 
 // speak notes the protocol, once, and counts the connection under it.
 func (c *Connection) speak(p protocol) {

@@ -115,12 +115,3 @@ func (c *Controller) snapshot() Snapshot {
 	sum := c.counters.Sum()
 	return Snapshot{InFlight: sum.InFlight(), Connections: int(sum.Open)}
 }
-
-// shard returns the part of the counters for an exchange of the connection, which
-// may have no record.
-func (c *Controller) shard(conn *Connection) *counters.Shard {
-	if conn == nil {
-		return c.counters.Any()
-	}
-	return conn.shard()
-}

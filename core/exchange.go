@@ -182,6 +182,9 @@ func matchedIn(state uint32) reasonIndex { return reasonIndex(state >> matchShif
 
 func decidedIn(state uint32) reasonIndex { return reasonIndex(state >> reasonShift & maxReasons) }
 
+// untold reports whether there is an announcement that has not left.
+func untold(state uint32) bool { return decidedIn(state) != 0 && state&stateTold == 0 }
+
 // nobodys is the exchange of every request that counts for nobody.
 var nobodys Exchange
 
@@ -250,7 +253,7 @@ func (e *Exchange) Postpone() {
 // notInFlight stops counting the exchange as in flight.
 func (e *Exchange) notInFlight() {
 	if e.state.Or(stateNotInFlight)&stateNotInFlight == 0 {
-		e.controller().shard(e.conn).Ended.Add(1)
+		e.controller().shardOf(e.conn).Ended.Add(1)
 	}
 }
 

@@ -173,7 +173,7 @@ func (e *Exchange) owns(ctx context.Context) bool {
 // place.
 func (e *Exchange) joins(owner *Exchange) {
 	c := e.controller()
-	c.shard(e.conn).Begun.Add(^uint64(0))
+	c.shardOf(e.conn).Begun.Add(^uint64(0))
 	switch e.kind {
 	case ownKind:
 		e.conn.requests.Add(^uint32(0))

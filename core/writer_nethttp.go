@@ -109,9 +109,6 @@ func (w *serverWriter) write(n int) {
 	}
 }
 
-// untold reports whether there is an announcement that has not left.
-func untold(state uint32) bool { return decidedIn(state) != 0 && state&stateTold == 0 }
-
 // commitImplicitly is the commit point of a handler that names no status.
 // net/http writes the header at its next step unless there is something to
 // announce, which must not stay in the map for so long.
