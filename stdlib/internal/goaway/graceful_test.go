@@ -203,8 +203,8 @@ func TestTheFirstGoAwayWaitsForAQuietMoment(t *testing.T) {
 		"for an end of its own, behind the next response": {
 			reason: debug,
 			speak: func(c *client) {
-				time.Sleep(quiet / 2)
 				for stream := uint32(3); stream < 9; stream += 2 {
+					time.Sleep(quiet / 2) // so that they are answered in this order
 					c.request(stream, http.MethodGet)
 				}
 			},
