@@ -230,7 +230,7 @@ func TestEveryStreamIsToldAndHasGoneBeforeTheTimeout(t *testing.T) {
 
 func TestStreamsThatDoNotListenAreEndedAtTheTimeoutAndReported(t *testing.T) {
 	t.Parallel()
-	const listening, deaf, timeout = 2, 3, 2 * time.Second // in which who listens has to go
+	const listening, deaf, timeout = 2, 3, 4 * time.Second // in which who listens has to go
 	for name, follow := range allKinds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
