@@ -84,12 +84,13 @@ func Announced(ctx context.Context) (Reason, bool) {
 
 // foresee returns what the commit point will decide if nothing changes.
 func (e *Exchange) foresee(c *Controller) reasonIndex {
-	if e.state.Load()&stateClientCloses != 0 {
+	state := e.state.Load()
+	if state&stateClientCloses != 0 {
 		return 0
 	}
 	var h http.Header
 	if e.below != nil {
-		h = e.below.Header()
+		h = e.touched(state) // a handler that http.TimeoutHandler has given up may be asking
 	}
 	reason, _ := e.decideOwn(c, h, http.StatusOK)
 	return reason

@@ -95,3 +95,22 @@ func TestTimeoutHandlerBelowTheMiddleware(t *testing.T) {
 	}
 	client.ExpectClosed(r)
 }
+
+// Such as an access log below http.TimeoutHandler, which answers meanwhile.
+func TestAHandlerThatIsGivenUpMayAskWhatIsAnnounced(t *testing.T) {
+	asked := make(chan struct{}, 20)
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	srv := servertest.NewHTTP(http.TimeoutHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		core.Announced(r.Context())
+		asked <- struct{}{}
+	}), time.Millisecond, "late"))
+	client := clienttest.Dial(t, servertest.ServeTracked(t, srv, ctl, servertest.Cleartext))
+	for range cap(asked) {
+		client.Send(clienttest.Request("GET", "/"))
+		if r := client.Receive(); r.Status != http.StatusServiceUnavailable {
+			t.Fatalf("status %d", r.Status)
+		}
+		clienttest.Receive(t, "the handler that was given up", asked)
+	}
+}
