@@ -15,6 +15,7 @@ import (
 // The read of such a connection fails with ETIMEDOUT, which says that it is a timeout,
 // as a deadline of net/http's does.
 func TestAClientThatTheKernelGivesUpEndedWithAnError(t *testing.T) {
+	t.Parallel()
 	ctl := servertest.NewController(t)
 	o := observe(t, ctl)
 	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
