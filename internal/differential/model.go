@@ -143,7 +143,8 @@ func (m *model) judge(number int, r *result) (v verdict) {
 	case m.e.p.rules.statuses && slices.Contains([]int{403, 503}, plain.response.Status):
 		return verdict{reason: core.ReasonStatus}
 	case m.usedUp(c) && !(m.e.p.rules.exempt && s.path == exemptRoute):
-		return verdict{reason: core.ReasonRequests, vague: m.e.p.rules.exempt && s.happened(sawHealth)}
+		return verdict{reason: core.ReasonRequests, vague: m.e.p.rules.exempt && s.happened(sawHealth) ||
+			m.e.p.rules.route != "" && s.happened(sawHiddenRoute)}
 	case m.e.p.rules.route != "" && (s.happened(sawHiddenRoute) || s.happened(sawRoute)):
 		return verdict{reason: core.ReasonRoute, vague: true}
 	}
