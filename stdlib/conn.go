@@ -14,7 +14,6 @@ type conn struct {
 	listener *listener // that accepted it
 	record   *record   // nil until the server is tracked; set before net/http serves
 	bits     atomic.Uint32
-	layered  bool // the record's connection lies above this one, as TLS does
 }
 
 // The bits of a conn. All in one, because there is one for every idle connection.
@@ -25,6 +24,7 @@ const (
 	connEnded           // the client has closed its side
 	connBroken          // a read failed otherwise
 	connAnswered        // with a 408 at its close: what comes now was not read
+	connLayered         // the record's connection lies above this one, as TLS does
 )
 
 // NetConn returns the TCP connection, for whoever needs more of it than its
@@ -35,6 +35,8 @@ func (c *conn) NetConn() net.Conn { return c.TCPConn }
 func (c *conn) AnswersAtOnce() {}
 
 func (c *conn) closed() bool { return c.bits.Load()&connClosed != 0 }
+
+func (c *conn) layered() bool { return c.bits.Load()&connLayered != 0 }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if c.closed() {
@@ -50,7 +52,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 && c.record.tally.watching() {
 		c.record.hear()
 	}
-	if err != nil || c.layered {
+	if err != nil || c.layered() {
 		c.seeRead(p[:n], err)
 	}
 	return n, err
@@ -154,7 +156,7 @@ const (
 // for its type and 16 for the tag (RFC 8446 §5.2). No HTTP message is as short.
 func (c *conn) saysGoodbye(p []byte) bool {
 	const alert, applicationData = 21, 23
-	if len(p) < header || p[0] != alert && p[0] != applicationData || !c.layered {
+	if len(p) < header || p[0] != alert && p[0] != applicationData || !c.layered() {
 		return false
 	}
 	length := int(p[3])<<8 | int(p[4])

@@ -27,8 +27,8 @@ func (c *conn) seeRead(p []byte, err error) {
 }
 
 // isTimeout is errors.Is(err, os.ErrDeadlineExceeded) for what TCPConn.Read returns,
-// at a tenth of the price: net/http ends the read that waits beside a handler by a
-// deadline, for every request. What the kernel gives up by a timeout of its own
+// without a walk along the error: net/http ends the read that waits beside a handler
+// by a deadline, for every request. What the kernel gives up by a timeout of its own
 // (ETIMEDOUT) is another error.
 func isTimeout(err error) bool {
 	op, ok := err.(*net.OpError) //nolint:errorlint // nobody has wrapped it

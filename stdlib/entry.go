@@ -46,12 +46,11 @@ type behindEntry struct {
 }
 
 func (h *behindEntry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.RequestURI == "*" && r.Method == http.MethodOptions && h.answersOptions:
+	if r.RequestURI == "*" && r.Method == http.MethodOptions && h.answersOptions {
 		answerOptions(w, r)
-	case mayBeginHTTP2(r):
-		h.tracker.followHijacker(h.next, w, r)
-	default:
+	} else if toCome := prefaceToCome(r); toCome > 0 {
+		h.tracker.followHijacker(h.next, w, r, toCome)
+	} else {
 		h.next.ServeHTTP(w, r)
 	}
 }

@@ -24,9 +24,16 @@ const (
 	prefaceRest    = "SM\r\n\r\n"
 )
 
-// mayBeginHTTP2 reports whether followHijacker has to serve a request.
-func mayBeginHTTP2(r *http.Request) bool {
-	return r.ProtoMajor == 2 && r.Method == "PRI" || r.Header["Upgrade"] != nil
+// prefaceToCome returns how much of the preface follows a request with which HTTP/2
+// may begin, 0 for any other one.
+func prefaceToCome(r *http.Request) int {
+	if r.ProtoMajor == 2 && r.Method == "PRI" {
+		return len(prefaceRest)
+	}
+	if to := r.Header["Upgrade"]; len(to) > 0 && strings.EqualFold(to[0], "h2c") {
+		return len(prefaceRequest + prefaceRest)
+	}
+	return 0
 }
 
 // followHijacker is for requests with which all of a connection's HTTP/2 comes to
@@ -36,16 +43,10 @@ func mayBeginHTTP2(r *http.Request) bool {
 //   - one with Upgrade: h2c (RFC 7540 §3.2), likewise;
 //   - the preface, on a TLS connection of the listener's own type, which net/http
 //     would have served since Go 1.27 if it was not for us.
-func (t *tracker) followHijacker(next http.Handler, w http.ResponseWriter, r *http.Request) {
-	toCome := 0
-	if r.ProtoMajor == 2 && r.Method == "PRI" {
-		toCome = len(prefaceRest)
-	} else if to := r.Header["Upgrade"]; len(to) > 0 && strings.EqualFold(to[0], "h2c") {
-		toCome = len(prefaceRequest + prefaceRest)
-	}
+func (t *tracker) followHijacker(next http.Handler, w http.ResponseWriter, r *http.Request, toCome int) {
 	own, ok := w.(http1Writer)
 	switch {
-	case toCome == 0 || !ok:
+	case !ok:
 		next.ServeHTTP(w, r)
 	case r.ProtoMajor == 2 && r.TLS != nil && goaway.ServesAnyTLS():
 		t.serveTLS(own, r)

@@ -103,7 +103,10 @@ func (t *tracker) open(ctx context.Context, c net.Conn) *record {
 	case own != nil && own.record != nil:
 		return nil
 	case own != nil && own.listener.ctl == t.ctl:
-		own.record, own.layered = r, c != net.Conn(own)
+		own.record = r
+		if c != net.Conn(own) {
+			own.bits.Or(connLayered)
+		}
 		l = own.listener
 	case canBeFound(c):
 		r.foreign = true
