@@ -6,16 +6,17 @@ package core
 
 // tell counts the announcement, if there is one, and, on HTTP/2, sends the GOAWAY.
 func (e *Exchange) tell() {
-	if state := e.state.Load(); untold(state) {
-		e.tellOf(decidedIn(state))
+	if untold(e.state.Load()) {
+		e.tellOnce()
 	}
 }
 
-func (e *Exchange) tellOf(reason reasonIndex) {
-	if e.state.Or(stateTold)&stateTold != 0 {
+func (e *Exchange) tellOnce() {
+	before := e.state.Or(stateTold)
+	if before&stateTold != 0 {
 		return
 	}
-	conn := e.conn
+	conn, reason := e.conn, decidedIn(before)
 	switch {
 	case conn == nil:
 		e.controller().countUntrackedClose(reason, e.rare.scope.protocol)

@@ -117,8 +117,8 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Exchange {
 	e := &Exchange{kind: ownKind, place: where, conn: c, request: r, context: r.Context()}
 	e.look(c.ctl, r, known)
-	if c.underWay.Load() != nil {
-		c.note(r)
+	if u := c.underWay.Load(); u != nil {
+		c.note(u, r)
 	}
 	c.current.Store(e)
 	c.count(r)
@@ -191,6 +191,7 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	e.state.Store(bits)
 }
 
+// lookAtPath is for a path that may be one of OnRoutes or Exempt.
 func (c *Controller) lookAtPath(r *http.Request) (bits uint32) {
 	seen := glanceAt(r)
 	if !c.routes.MissesPath(seen) && c.sensitivePath(r) {
@@ -275,8 +276,8 @@ func (c *Connection) end(e *Exchange, state uint32) {
 			c.set(bitGivenUp)
 		}
 	}
-	if c.shared.Load() != nil {
-		c.endLeaving(e)
+	if s := c.shared.Load(); s != nil {
+		s.endLeaving(e)
 	}
 	c.current.CompareAndSwap(e, nil)
 }

@@ -199,12 +199,8 @@ func (c *Connection) giveBack(u *underWay) {
 	}
 }
 
-// note notes what the connection's own request wants.
-func (c *Connection) note(r *http.Request) {
-	u := c.underWay.Load()
-	if u == nil {
-		return
-	}
+// note notes in u, which was the connection's just now, what its own request wants.
+func (c *Connection) note(u *underWay, r *http.Request) {
 	u.mu.Lock()
 	if c.underWay.Load() == u {
 		u.method, u.target = r.Method, r.RequestURI

@@ -142,8 +142,6 @@ func (e *Exchange) finish(returned bool) {
 	if before&stateCommitted == 0 {
 		e.concludeImplicitly(before)
 	}
-	if untold(e.state.Load()) {
-		e.tell()
-	}
+	e.tell()
 	e.ended(before, true)
 }

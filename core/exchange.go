@@ -272,13 +272,10 @@ func (e *Exchange) isHijacked() bool { return e.state.Load()&stateHijacked != 0 
 
 // endLeaving closes the channel of an exchange that is over, unless its
 // connection has been hijacked.
-func (c *Connection) endLeaving(e *Exchange) {
-	if s := c.shared.Load(); s != nil && !e.isHijacked() {
-		s.endLeaving()
+func (s *sharedRecord) endLeaving(e *Exchange) {
+	if e.isHijacked() {
+		return
 	}
-}
-
-func (s *sharedRecord) endLeaving() {
 	s.mu.Lock()
 	l := s.channel
 	s.channel = nil

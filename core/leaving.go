@@ -94,7 +94,7 @@ func (c *Connection) leavingChannel(ctx context.Context, begin bool) *leaving.Ch
 	case e != nil:
 		c.watch(l, e)
 		if e.state.Load()&stateEnded != 0 {
-			c.endLeaving(e)
+			s.endLeaving(e)
 		}
 	case c.bits.Load()&(bitHijacked|bitLost) == 0:
 		l.Close(0)

@@ -631,7 +631,7 @@ func TestEachConnectionHasItsOwnRequestUnderWayHoweverManyThereAre(t *testing.T)
 					if route, _ := all[i].UnderWay(); route != "" {
 						t.Errorf("before the request is read %q is under way", route)
 					}
-					all[i].note(&http.Request{Method: "GET", RequestURI: "/" + strconv.Itoa(i)})
+					all[i].note(all[i].underWay.Load(), &http.Request{Method: "GET", RequestURI: "/" + strconv.Itoa(i)})
 				}
 				for i := part; i < len(all); i += parts {
 					if route, ran := all[i].UnderWay(); route != own(i) || ran <= 0 {
@@ -686,7 +686,7 @@ func TestARequestThatBeginsIsNeverListedAsTheOneBefore(t *testing.T) {
 	for i := range int64(100_000) {
 		newest.Store(i) // the connection is idle
 		conn.SetState(http.StateActive)
-		conn.note(&http.Request{Method: "GET", RequestURI: "/" + strconv.FormatInt(i, 10)})
+		conn.note(conn.underWay.Load(), &http.Request{Method: "GET", RequestURI: "/" + strconv.FormatInt(i, 10)})
 		conn.SetState(http.StateIdle)
 	}
 	stop.Store(true)
@@ -731,7 +731,7 @@ func TestIdleConnectionsDoNotKeepLongTargets(t *testing.T) {
 	for i := range all {
 		all[i].Open(ctl, nil)
 		all[i].SetState(http.StateActive)
-		all[i].note(&http.Request{Method: "GET", RequestURI: "/" + strings.Repeat("x", 1<<20)})
+		all[i].note(all[i].underWay.Load(), &http.Request{Method: "GET", RequestURI: "/" + strings.Repeat("x", 1<<20)})
 		all[i].SetState(http.StateIdle)
 	}
 	if grown := int64(heap()) - int64(before); grown > 10<<20 {
