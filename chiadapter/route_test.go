@@ -114,11 +114,7 @@ func TestARouteWithATrailingSlashIsMatchedAsItIsWritten(t *testing.T) {
 	address := conformance.Serve(t, r, ctl)
 	for path, closes := range map[string]bool{"/t/7/": true, "/health/": false, "/w/7/": false, "/sub/": false} {
 		c := clienttest.Dial(t, address)
-		if response := c.Get(path); closes {
-			c.ExpectClosed(response)
-		} else {
-			c.ExpectKept(response)
-		}
+		c.ExpectClosedIf(closes, c.Get(path))
 	}
 	if n := ctl.Stats().Closes[core.ReasonRoute]; n != 1 {
 		t.Errorf("%d connections were closed for their route", n)

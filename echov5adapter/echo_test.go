@@ -48,11 +48,7 @@ func TestTheRouteIsThePath(t *testing.T) {
 				"/v1/accounts/7/keys": true,
 			} {
 				conn := clienttest.Dial(t, address)
-				if response := conn.Get(path); closes {
-					conn.ExpectClosed(response)
-				} else {
-					conn.ExpectKept(response)
-				}
+				conn.ExpectClosedIf(closes, conn.Get(path))
 			}
 		})
 	}
@@ -207,10 +203,6 @@ func TestTheRouteThatAHandlerGoesOnToCounts(t *testing.T) {
 	address := conformance.Serve(t, e, ctl)
 	for path, closes := range map[string]bool{"/my-keys": true, "/alias": false} {
 		conn := clienttest.Dial(t, address)
-		if response := conn.Get(path); closes {
-			conn.ExpectClosed(response)
-		} else {
-			conn.ExpectKept(response)
-		}
+		conn.ExpectClosedIf(closes, conn.Get(path))
 	}
 }

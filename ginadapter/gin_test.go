@@ -34,11 +34,7 @@ func TestTheRouteIsTheFullPath(t *testing.T) {
 		"/v1/accounts/7/keys": true,
 	} {
 		conn := clienttest.Dial(t, address)
-		if response := conn.Get(path); closes {
-			conn.ExpectClosed(response)
-		} else {
-			conn.ExpectKept(response)
-		}
+		conn.ExpectClosedIf(closes, conn.Get(path))
 	}
 }
 
@@ -97,11 +93,7 @@ func TestCloseAfterWantsTheRequestsContext(t *testing.T) {
 				}
 			})
 			conn := clienttest.Dial(t, conformance.Serve(t, r, ctl))
-			if response := conn.Get("/"); test.closes {
-				conn.ExpectClosed(response)
-			} else {
-				conn.ExpectKept(response)
-			}
+			conn.ExpectClosedIf(test.closes, conn.Get("/"))
 		})
 	}
 }
@@ -183,11 +175,7 @@ func TestTheRouteThatHandleContextReachesCounts(t *testing.T) {
 	address := conformance.Serve(t, r, ctl)
 	for path, closes := range map[string]bool{"/me": true, "/my-keys": true, "/other": false} {
 		conn := clienttest.Dial(t, address)
-		if response := conn.Get(path); closes {
-			conn.ExpectClosed(response)
-		} else {
-			conn.ExpectKept(response)
-		}
+		conn.ExpectClosedIf(closes, conn.Get(path))
 	}
 }
 

@@ -169,6 +169,16 @@ func (c *Conn) ExpectKept(response Response) {
 	c.ExpectOpen()
 }
 
+// ExpectClosedIf is ExpectClosed where closes is true, and ExpectKept where not.
+func (c *Conn) ExpectClosedIf(closes bool, response Response) {
+	c.t.Helper()
+	if closes {
+		c.ExpectClosed(response)
+	} else {
+		c.ExpectKept(response)
+	}
+}
+
 // ExpectEnd fails the test unless the server ends the connection, in an orderly
 // way and without another byte.
 func (c *Conn) ExpectEnd() {
