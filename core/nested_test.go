@@ -361,3 +361,16 @@ func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestASensitiveRouteThatIsFoundTooLateEndsNothingWhereItIsSkipped(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	exchange(c, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
+		c.Skip(w)
+		w.WriteHeader(http.StatusOK)
+		twice(c, (*Exchange).Sensitive, nothing)(w, r)
+	})
+	if reason, ok := conn.Mark(); ok {
+		t.Errorf("the connection ends for the reason %q", reason)
+	}
+}

@@ -261,7 +261,7 @@ func (e *Exchange) Sensitive() {
 			e.rare.owner.Sensitive()
 		}
 	default:
-		if e.state.Or(stateSensitive)&stateCommitted != 0 {
+		if before := e.state.Or(stateSensitive); before&(stateCommitted|stateSkipped) == stateCommitted {
 			e.closeLate(routeIndex)
 		}
 	}
