@@ -78,7 +78,7 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 		e.Sensitive()
 	}
 	if c.rules&needsRoute != 0 {
-		e.takeRoute(stateRoutedAhead, stateRouted, !c.exempt.MissesRoute(seen) && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
+		e.noteExempt(stateRoutedAhead, stateRouted, !c.exempt.MissesRoute(seen) && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
 	}
 	return true
 }

@@ -138,10 +138,10 @@ func (e *Exchange) decideOwn(c *Controller, h http.Header, status int) (reason r
 	if len(h) > 0 && header.WantsClose(header.Connection(h)) {
 		return handlerIndex, now
 	}
-	if c.rules&needsRoute != 0 && e.mayHaveRoute() {
-		e.lookAtRoute(c)
-	}
 	state := e.state.Load()
+	if c.rules&needsRoute != 0 && e.mayHaveRoute(state) {
+		state = e.lookAtRoute(c, state)
+	}
 	if state&stateSensitive != 0 {
 		return routeIndex, now
 	}

@@ -87,13 +87,18 @@ type rare struct {
 	scope *scoped       // that this is of
 	route Route         // that an adapter gave
 	given *http.Request // of a scope: before it was copied for the handler
-	line  *requestLine  // of a part
+	line  *requestLine  // … for a request that may be another one than the exchange's
 
-	joined bool // of a part: its writer has proved whose it is
+	asked  atomic.Bool // the route has been asked for
+	joined bool        // of a part: its writer has proved whose it is
 }
 
-// requestLine is what patterns ask of a request beside its route and its path.
-type requestLine struct{ method, host string }
+// requestLine is what conditional patterns ask of a request beside its route and
+// its path: as it came to the adapter that gives the route, and as it is by then.
+type requestLine struct {
+	method, host string
+	request      *http.Request
+}
 
 // scoped is an exchange that the context of its request knows: a stream, which
 // shares every value of its connection with other streams, or one whose
@@ -129,13 +134,13 @@ func (s *scoped) Deadline() (time.Time, bool) { return s.context.Deadline() }
 func (s *scoped) Done() <-chan struct{}       { return s.context.Done() }
 func (s *scoped) Err() error                  { return s.context.Err() }
 
-// decider returns the exchange that decides for s: itself, or the one that it
-// turned out to be part of.
-func (s *scoped) decider() *Exchange {
-	if s.kind == partKind {
-		return s.rare.owner
+// decider returns the exchange that decides for e: itself, or the one that it is
+// part of.
+func (e *Exchange) decider() *Exchange {
+	if e.kind == partKind {
+		return e.rare.owner
 	}
-	return &s.Exchange
+	return e
 }
 
 // exchangeOf returns the exchange that decides for the request with this

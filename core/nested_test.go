@@ -374,3 +374,62 @@ func TestASensitiveRouteThatIsFoundTooLateEndsNothingWhereItIsSkipped(t *testing
 		t.Errorf("the connection ends for the reason %q", reason)
 	}
 }
+
+// aRouter is a router's own context, of which a route is asked.
+type aRouter struct {
+	route string
+	asked int
+}
+
+func (r *aRouter) Path() string {
+	r.asked++
+	return r.route
+}
+
+func TestTheExchangesOwnRouteCountsBesideThoseOfItsParts(t *testing.T) {
+	c := newController(t, OnRoutes("/api/*"))
+	for name, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+		var conn *Connection
+		if tracked {
+			conn = openConnection(c)
+		}
+		r, e := c.Begin(requestOn(conn, "/users/7"))
+		e.SetRoute(func() string { return "/api/*" })
+		w := newFakeWriter()
+		supplyPart := twice(c, func(part *Exchange) { part.SetRoute(func() string { return "/users/:id" }) }, respond(http.StatusOK))
+		supplyPart(e.Writer(w), r)
+		e.End()
+		if !w.announces() {
+			t.Errorf("%s: sent %v", name, w.sent)
+		}
+	}
+}
+
+func TestAskingWhatIsAnnouncedDoesNotEndTheSearchForARoute(t *testing.T) {
+	for name, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+		c := newController(t, OnRoutes("/users/:id"))
+		var conn *Connection
+		if tracked {
+			conn = openConnection(c)
+		}
+		r, e := c.Begin(requestOn(conn, "/users/7"))
+		router := &aRouter{route: "/users/*"} // of a router within
+		e.UseRoute(router)
+		w := newFakeWriter()
+		own := e.Writer(w)
+		if reason, ok := Announced(r.Context()); ok {
+			t.Errorf("%s: %s is announced before there is a route", name, reason)
+		}
+		router.route = "/users/:id"
+		for range 2 {
+			if reason, _ := Announced(r.Context()); reason != ReasonRoute {
+				t.Errorf("%s: foresees %q", name, reason)
+			}
+		}
+		own.WriteHeader(http.StatusOK)
+		e.End()
+		if s := c.Stats(); !w.announces() || s.Patterns[0].Matches != 1 {
+			t.Errorf("%s: sent %v, %+v", name, w.sent, s.Patterns)
+		}
+	}
+}

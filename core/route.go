@@ -45,11 +45,17 @@ func (e *Exchange) UseRoute(route Route) {
 	e.rare.route = route
 }
 
-// mayHaveRoute reports whether the route has to be asked for. Where a part, or a
-// Report, has given it, a handler that was given up may be writing the request's
-// Pattern.
-func (e *Exchange) mayHaveRoute() bool {
-	return e.state.Load()&stateHasRoute == 0 && (e.rare != nil || e.request.Pattern != "")
+// mayHaveRoute reports whether the route has to be asked for: the one that an
+// adapter has given, or net/http's. Where a part, or a Report, has given another
+// one, a handler that was given up may be writing the request's Pattern.
+func (e *Exchange) mayHaveRoute(state uint32) bool {
+	return e.hasRoute() || state&stateHasRoute == 0 && e.request.Pattern != ""
+}
+
+// hasRoute reports whether an adapter has given a route that has not been asked
+// for yet.
+func (e *Exchange) hasRoute() bool {
+	return e.rare != nil && e.rare.route != nil && !e.rare.asked.Load()
 }
 
 // routePattern returns the router's pattern of the route that serves the
@@ -76,6 +82,15 @@ func (e *Exchange) routeRequest(patterns *pattern.Set) pattern.Request {
 	return lineOf(e.request, patterns)
 }
 
+// routeRequestNow is routeRequest as handlers have changed the request in place
+// since it came.
+func (e *Exchange) routeRequestNow(patterns *pattern.Set) pattern.Request {
+	if e.rare != nil && e.rare.line != nil {
+		return lineOf(e.rare.line.request, patterns)
+	}
+	return lineOf(e.request, patterns)
+}
+
 // lineOf returns what the patterns ask beside the route of a request.
 func lineOf(r *http.Request, patterns *pattern.Set) pattern.Request {
 	if !patterns.Conditional() {
@@ -86,34 +101,46 @@ func lineOf(r *http.Request, patterns *pattern.Set) pattern.Request {
 
 // sensitiveRoute asks OnRoutes about a route that has run. What handlers have
 // changed in place since the request came may be why it was this one.
-func (e *Exchange) sensitiveRoute(c *Controller, route string) bool {
-	came := e.routeRequest(&c.routes)
-	if c.routes.LooseRoute(route, came) {
-		return true
-	}
-	if !c.routes.Conditional() {
-		return false
-	}
-	now := pattern.Request{Method: e.request.Method, Host: e.request.Host}
-	return now != came && c.routes.LooseRoute(route, now)
+func (e *Exchange) sensitiveRoute(c *Controller, route string, isOne func(*pattern.Set, string, pattern.Request) bool) bool {
+	came, now := e.routeRequest(&c.routes), e.routeRequestNow(&c.routes)
+	return isOne(&c.routes, route, came) || now != came && isOne(&c.routes, route, now)
 }
 
-// lookAtRoute asks for the exchange's own route and notes which rules it meets.
-func (e *Exchange) lookAtRoute(c *Controller) {
-	route := e.routePattern()
+// lookAtRoute asks for the exchange's own route, and returns state with what the
+// rules say to it. It is noted where the response is being written. Before that
+// the router may not have come to an end.
+func (e *Exchange) lookAtRoute(c *Controller, state uint32) uint32 {
+	if state&stateCommitted == 0 {
+		if c.rules&hasRoutes != 0 && e.sensitiveRoute(c, e.routePattern(), (*pattern.Set).ForeseesRoute) {
+			state |= stateSensitive
+		}
+		return state
+	}
+	if e.hasRoute() && e.rare.asked.Swap(true) {
+		return state
+	}
+	if e.noteRoute(c, e.routePattern()) {
+		e.state.Or(stateSensitive)
+	}
+	return e.state.Load()
+}
+
+// noteRoute notes a route that has run, for the exchange that decides, unless
+// it answers another writer than that one's. It reports whether the route is
+// sensitive, which that exchange did not know.
+func (e *Exchange) noteRoute(c *Controller, route string) (sensitive bool) {
 	if route == "" {
-		return
+		return false
 	}
-	bits := uint32(stateRouted)
+	decider, exempt := e.decider(), false
 	if c.atRoutes&pattern.AtRoute(route) != 0 {
-		if c.rules&hasRoutes != 0 && !e.sensitive() && e.sensitiveRoute(c, route) {
-			bits |= stateSensitive
-		}
-		if c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)) {
-			bits |= stateExemptRoute
-		}
+		sensitive = c.rules&hasRoutes != 0 && !decider.sensitive() && e.sensitiveRoute(c, route, (*pattern.Set).LooseRoute)
+		exempt = c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt))
 	}
-	e.state.Or(bits)
+	if e.kind != partKind || e.state.Load()&stateElsewhere == 0 {
+		decider.noteExempt(stateRouted, stateRouted|stateRoutedAhead, exempt)
+	}
+	return sensitive
 }
 
 // beginPart begins an exchange that is part of another one. Its request's path
@@ -128,15 +155,21 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 		rare
 		requestLine
 	}{rare: rare{ctl: c, owner: owner}}
-	e.kind, e.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
+	e.kind, e.Exchange.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
 	if c.rules&needsRoute != 0 {
-		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
+		e.requestLine, e.line = requestLine{r.Method, r.Host, r}, &e.requestLine
 		owner.surround()
-		if c.rules&hasRoutes != 0 && !owner.sensitive() && !c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r) {
+		if owner.reachesSensitivePath(c, r) {
 			e.Sensitive()
 		}
 	}
 	return &e.Exchange
+}
+
+// reachesSensitivePath reports whether a request that a router gets is for a path
+// of OnRoutes, which the exchange did not know: a handler may have changed it.
+func (e *Exchange) reachesSensitivePath(c *Controller, r *http.Request) bool {
+	return c.rules&hasRoutes != 0 && !e.sensitive() && !c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r)
 }
 
 // belongs reports whether the request of a part really is of the exchange that
@@ -191,31 +224,19 @@ func (e *Exchange) joins(owner *Exchange) {
 	}
 }
 
-// report hands the part's route to its owner, once.
+// report asks for the route that an adapter has given, once, before its router
+// recycles it.
 func (e *Exchange) report() {
-	c := e.rare.ctl
-	if c.rules&needsRoute == 0 {
+	c := e.controller()
+	if c.rules&needsRoute == 0 || e.rare.asked.Swap(true) {
 		return
 	}
-	before := e.state.Or(stateRouted)
-	if before&stateRouted != 0 {
-		return
-	}
-	route := e.routePattern()
-	if route == "" {
-		return
-	}
-	owner := e.rare.owner
-	if c.rules&hasRoutes != 0 && !owner.sensitive() && e.sensitiveRoute(c, route) {
+	if e.noteRoute(c, e.routePattern()) {
 		e.Sensitive()
 	}
-	if before&stateElsewhere != 0 {
-		return
-	}
-	owner.takeRoute(stateRouted, stateRouted|stateRoutedAhead, c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt)))
 }
 
-// takeRoute takes note of whether the route that a part has given is one of
+// noteExempt takes note of whether the route that a part has given is one of
 // Exempt, unless a router that stands further inside has given one.
 //
 //  1. One that gives its route ahead stands inside all that have given theirs
@@ -225,7 +246,7 @@ func (e *Exchange) report() {
 //     from further inside than the part itself.
 //  3. When the response is written the innermost of these parts is the first to
 //     give its route.
-func (e *Exchange) takeRoute(when, unless uint32, exempt bool) {
+func (e *Exchange) noteExempt(when, unless uint32, exempt bool) {
 	bits := when
 	if exempt {
 		bits |= stateExemptRoute

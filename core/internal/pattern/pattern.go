@@ -217,13 +217,18 @@ func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact) }
 // LooseRoute reports whether the route that serves the request is one of the
 // set, for OnRoutes. An empty route is none.
 func (s *Set) LooseRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, &r, loose)
+	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: loose})
+}
+
+// ForeseesRoute is LooseRoute for who will ask again, and does not count.
+func (s *Set) ForeseesRoute(route string, r Request) bool {
+	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: loose, again: true})
 }
 
 // ExactRoute reports whether the route that serves the request is one of the
 // set, for Exempt. An empty route is none.
 func (s *Set) ExactRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, &r, exact)
+	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: exact})
 }
 
 // view says what the string is that the tree is asked about.
@@ -249,11 +254,14 @@ type question struct {
 	*Request
 	view    view
 	how     strictness
+	again   bool // the same will be asked again, and is counted then
 	matched bool
 }
 
 func (q *question) match(c *counted) {
-	c.matches.Add(1)
+	if !q.again {
+		c.matches.Add(1)
+	}
 	q.matched = true
 }
 
@@ -287,12 +295,11 @@ func (s *Set) matchPath(r *Request, how strictness) bool {
 	return q.matched
 }
 
-func (s *Set) matchRoute(route string, r *Request, how strictness) bool {
+func (s *Set) matchRoute(route string, q question) bool {
 	if s.MissesRoute(AtRoute(route)) {
 		return false
 	}
 	slash := strings.IndexByte(route, '/')
-	q := question{Request: r, view: routeView, how: how}
 	s.matchOwnRoute(route, &q)
 	s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
 	return q.matched
