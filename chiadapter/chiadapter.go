@@ -34,7 +34,8 @@ import (
 // on their last response. Installed twice it counts nothing twice.
 //
 // With a nil ctl it returns the next handler unchanged. It costs one allocation
-// per request, and it is safe for concurrent use.
+// per request, on a tracked server only where a rule looks at routes, and it is
+// safe for concurrent use.
 func Middleware(ctl *core.Controller) func(http.Handler) http.Handler {
 	return bridge(ctl, false)
 }
@@ -52,14 +53,21 @@ func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handle
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var found core.Route
+			if routing := chi.RouteContext(r.Context()); routing != nil {
+				found = (*route)(routing)
+			}
+			if supplied, ok := ctl.Supply(w, r, found, sensitive); ok {
+				defer supplied.End()
+				next.ServeHTTP(w, r)
+				return
+			}
 			r, exchange := ctl.Begin(r)
 			defer exchange.End()
 			if sensitive {
 				exchange.Sensitive()
 			}
-			if found := chi.RouteContext(r.Context()); found != nil {
-				exchange.UseRoute((*route)(found))
-			}
+			exchange.UseRoute(found)
 			next.ServeHTTP(exchange.Writer(w), r)
 		})
 	}

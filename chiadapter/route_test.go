@@ -94,6 +94,33 @@ func TestTheRouteIsTheOneThatServedAfterThePathWasRewritten(t *testing.T) {
 	conn.ExpectKept(conn.Get("/nothing/"))
 }
 
+func TestAskingWhatIsAnnouncedAboveASubRouterHidesNoRoute(t *testing.T) {
+	for name, ofServer := range map[string]func(*core.Controller) *core.Controller{
+		"a tracked server": func(ctl *core.Controller) *core.Controller { return ctl },
+		"one that is not":  func(*core.Controller) *core.Controller { return nil },
+	} {
+		ctl := servertest.NewController(t, core.OnRoutes(keyPattern))
+		r := chi.NewRouter()
+		r.Use(chiadapter.Middleware(ctl), func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if reason, ok := core.Announced(r.Context()); ok {
+					t.Errorf("%s: %s is announced before the route is known", name, reason)
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		r.Route("/accounts", func(r chi.Router) {
+			r.Get("/{id:[0-9]+}/keys", func(_ http.ResponseWriter, r *http.Request) {
+				if reason, _ := core.Announced(r.Context()); reason != core.ReasonRoute {
+					t.Errorf("%s: in the handler %q is announced", name, reason)
+				}
+			})
+		})
+		conn := clienttest.Dial(t, conformance.Serve(t, r, ofServer(ctl)))
+		conn.ExpectClosed(conn.Get("/accounts/7/keys"))
+	}
+}
+
 func TestANilControllerChangesNothing(t *testing.T) {
 	r := chi.NewRouter()
 	r.Use(chiadapter.Middleware(nil), chiadapter.Sensitive(nil))

@@ -72,15 +72,62 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 		return false
 	}
 	seen := pattern.AtRoute(route)
-	if sensitive || c.rules&hasRoutes != 0 && !e.sensitive() &&
-		(!c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r) ||
-			!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes))) {
+	if sensitive || e.reachesSensitivePath(c, r) || c.rules&hasRoutes != 0 && !e.sensitive() &&
+		!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes)) {
 		e.Sensitive()
 	}
 	if c.rules&needsRoute != 0 {
 		e.noteExempt(stateRoutedAhead, stateRouted, !c.exempt.MissesRoute(seen) && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
 	}
 	return true
+}
+
+// Supply takes the place of Begin and of [Exchange.Writer] in an adapter whose
+// router knows the route only when its handler writes: it gives route, as
+// [Exchange.UseRoute] does, to the exchange whose response is written to w, and
+// whether it is sensitive. The request and the writer are then handed on as they
+// are, and End of what it returns is to be deferred, before the router recycles
+// the route.
+//
+// It returns false, and Begin is needed, where the next writer below is not an
+// exchange's own, where that exchange has ended or has another route already,
+// and where the Controller or route is nil. It allocates at most once, and only
+// where a rule looks at routes. It is for the goroutine that serves the request.
+func (c *Controller) Supply(w http.ResponseWriter, r *http.Request, route Route, sensitive bool) (Supplied, bool) {
+	if c == nil || route == nil {
+		return Supplied{}, false
+	}
+	e := exchangeOfWriter(w)
+	if e == nil || !e.Decides() || e.controller() != c || e.state.Load()&stateEnded != 0 {
+		return Supplied{}, false
+	}
+	supplied := Supplied{}
+	if c.rules&needsRoute != 0 {
+		switch {
+		case e.rare == nil || e.rare.route == nil:
+			e.supply(c, route, r)
+			supplied.to = e
+		case e.rare.asked.Load() || !same(e.rare.route, route):
+			return Supplied{}, false
+		}
+	}
+	if sensitive || e.reachesSensitivePath(c, r) {
+		e.Sensitive()
+	}
+	return supplied, true
+}
+
+// Supplied is a route that [Controller.Supply] has given to an exchange. The zero
+// value is one that another Supply of the same exchange has given, or that no
+// rule asks for.
+type Supplied struct{ to *Exchange }
+
+// End asks for the route where the response has not been written yet. It costs
+// nothing where it has, and is for the goroutine that serves the request.
+func (s Supplied) End() {
+	if s.to != nil {
+		s.to.report()
+	}
 }
 
 // serves reports whether a request, whose response is the exchange's, is the one

@@ -347,10 +347,15 @@ func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
 	}
 	type middleware func(*Controller, string, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request)
 	for name, order := range map[string]struct{ outer, inner middleware }{
-		"both ahead":      {ahead, ahead},
-		"the outer ahead": {ahead, later},
-		"the inner ahead": {later, ahead},
-		"both later":      {later, later},
+		"both ahead":                      {ahead, ahead},
+		"the outer ahead":                 {ahead, later},
+		"the inner ahead":                 {later, ahead},
+		"both later":                      {later, later},
+		"both supplied":                   {supply, supply},
+		"the outer supplied":              {supply, later},
+		"the inner supplied":              {later, supply},
+		"the outer ahead, inner supplied": {ahead, supply},
+		"the outer supplied, inner ahead": {supply, ahead},
 	} {
 		for exempt, kept := range map[string]bool{"/api/:id": true, "/mount/:rest": false} {
 			c := newController(t, OnRequestCount(1), Exempt(exempt))
@@ -359,19 +364,6 @@ func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
 				t.Errorf("%s, %s is exempt: sent %v", name, exempt, w.sent)
 			}
 		}
-	}
-}
-
-func TestASensitiveRouteThatIsFoundTooLateEndsNothingWhereItIsSkipped(t *testing.T) {
-	c := newController(t)
-	conn := openConnection(c)
-	exchange(c, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
-		c.Skip(w)
-		w.WriteHeader(http.StatusOK)
-		twice(c, (*Exchange).Sensitive, nothing)(w, r)
-	})
-	if reason, ok := conn.Mark(); ok {
-		t.Errorf("the connection ends for the reason %q", reason)
 	}
 }
 
@@ -385,6 +377,148 @@ func (r *aRouter) Path() string {
 	r.asked++
 	return r.route
 }
+
+// supply is an adapter's middleware whose router knows the route later.
+func supply(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+	return supplyOf(c, &aRouter{route: route}, next)
+}
+
+func supplyOf(c *Controller, route Route, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if supplied, ok := c.Supply(w, r, route, false); ok {
+			defer supplied.End()
+			next(w, r)
+			return
+		}
+		twice(c, func(e *Exchange) { e.UseRoute(route) }, next)(w, r)
+	}
+}
+
+func TestARouteThatIsSuppliedIsAskedOnceBeforeItsRouterRecyclesIt(t *testing.T) {
+	for _, proto := range []int{1, 2} {
+		for name, handler := range map[string]func(http.ResponseWriter, *http.Request){
+			"a handler that writes":   respond(http.StatusOK),
+			"one that writes nothing": nothing,
+			"one that panics":         func(http.ResponseWriter, *http.Request) { panic("on purpose") },
+			"one whose 103 comes first": func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusEarlyHints)
+				respond(http.StatusOK)(w, r)
+			},
+		} {
+			for _, pattern := range []string{"/users/:id", "POST /users/{id}"} {
+				c := newController(t, OnRoutes("/users/:id", pattern+"/more"))
+				r := requestOn(openConnection(c), "/users/7")
+				r.ProtoMajor = proto
+				router := &aRouter{}
+				w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+					defer func() {
+						recover()
+						router.route = "/recycled"
+					}()
+					supplyOf(c, router, func(w http.ResponseWriter, r *http.Request) {
+						router.route = "/users/:id" // which is found below
+						handler(w, r)
+					})(w, r)
+				})
+				if s := c.Stats(); !w.announces() || router.asked != 1 || s.Patterns[0].Matches != 1 || s.Exchanges != 1 || s.InFlight != 0 {
+					t.Errorf("HTTP/%d, %s: sent %v, asked %d times, %+v", proto, name, w.sent, router.asked, s)
+				}
+			}
+		}
+	}
+}
+
+func TestAMethodThatAHandlerChangesBelowASuppliedRouteCountsAsWellAsTheOneThatCame(t *testing.T) {
+	for _, pattern := range []string{"POST /users/{id}/", "DELETE /users/{id}/"} {
+		for name, copies := range map[string]bool{"of the request": false, "of a copy": true} {
+			c := newController(t, OnRoutes(pattern))
+			r := requestOn(openConnection(c), "/other")
+			r.Method = http.MethodPost
+			w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+				if copies {
+					r = r.WithContext(context.WithValue(r.Context(), otherKey{}, nil))
+				}
+				supply(c, "/users/{id}/photo", func(_ http.ResponseWriter, r *http.Request) {
+					r.Method = http.MethodDelete
+				})(w, r)
+			})
+			if !w.announces() {
+				t.Errorf("%s, the method %s: sent %v", pattern, name, w.sent)
+			}
+		}
+	}
+}
+
+func TestARouteIsSuppliedOnceAndSaidSensitiveAsOftenAsOneLikes(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	router := &aRouter{route: "/users/:id/photo"}
+	w := exchange(c, requestOn(openConnection(c), "/"), func(w http.ResponseWriter, r *http.Request) {
+		outer, ok := c.Supply(w, r, router, false)
+		if !ok {
+			t.Error("not taken")
+		}
+		inner, ok := c.Supply(w, r, router, true)
+		if !ok {
+			t.Error("not taken again")
+		}
+		inner.End()
+		if router.asked != 0 {
+			t.Error("asked at the end of the inner one")
+		}
+		outer.End()
+	})
+	if !w.announces() || router.asked != 1 {
+		t.Errorf("sent %v, asked %d times", w.sent, router.asked)
+	}
+}
+
+func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	r, e := c.Begin(requestOn(openConnection(c), "/"))
+	own := e.Writer(newFakeWriter())
+	_, part := c.Begin(r)
+	first := routeFunc(func() string { return "/users/:id/photo" })
+	for name, supply := range map[string]struct {
+		c     *Controller
+		w     http.ResponseWriter
+		route Route
+	}{
+		"a nil Controller":   {nil, own, first},
+		"another Controller": {newController(t), own, first},
+		"no route":           {c, own, nil},
+		"a recorder":         {c, newFakeWriter(), first},
+		"a writer around it": {c, unwrapping{own}, first},
+		"a part's writer":    {c, part.Writer(own), first},
+	} {
+		if _, ok := supply.c.Supply(supply.w, r, supply.route, true); ok {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	part.End()
+	supplied, ok := c.Supply(own, r, first, false)
+	if !ok {
+		t.Error("not taken")
+	}
+	if _, ok := c.Supply(own, r, first, true); ok {
+		t.Error("a function is taken for the one before")
+	}
+	supplied.End()
+	if _, ok := c.Supply(own, r, &aRouter{}, true); ok {
+		t.Error("taken after another one")
+	}
+	e.End()
+	if _, ok := c.Supply(own, r, &aRouter{}, true); ok {
+		t.Error("taken after the end")
+	}
+	if s := c.Stats(); s.Closes[ReasonRoute] != 0 || s.Exchanges != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// unwrapping is a writer that says what it writes to.
+type unwrapping struct{ http.ResponseWriter }
+
+func (w unwrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestTheExchangesOwnRouteCountsBesideThoseOfItsParts(t *testing.T) {
 	c := newController(t, OnRoutes("/api/*"))
@@ -431,5 +565,18 @@ func TestAskingWhatIsAnnouncedDoesNotEndTheSearchForARoute(t *testing.T) {
 		if s := c.Stats(); !w.announces() || s.Patterns[0].Matches != 1 {
 			t.Errorf("%s: sent %v, %+v", name, w.sent, s.Patterns)
 		}
+	}
+}
+
+func TestASensitiveRouteThatIsFoundTooLateEndsNothingWhereItIsSkipped(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	exchange(c, requestOn(conn, "/"), func(w http.ResponseWriter, r *http.Request) {
+		c.Skip(w)
+		w.WriteHeader(http.StatusOK)
+		twice(c, (*Exchange).Sensitive, nothing)(w, r)
+	})
+	if reason, ok := conn.Mark(); ok {
+		t.Errorf("the connection ends for the reason %q", reason)
 	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
 )
@@ -43,6 +44,34 @@ func (e *Exchange) UseRoute(route Route) {
 		e.rare = new(rare)
 	}
 	e.rare.route = route
+}
+
+// supply gives e a route to be asked for when the response is written, as a part
+// would that begins here and hands e's own writer on. r is the request that the
+// router gets.
+func (e *Exchange) supply(c *Controller, route Route, r *http.Request) {
+	switch {
+	case !c.conditional():
+		if e.rare == nil {
+			e.rare = new(rare)
+		}
+	case e.rare == nil:
+		both := &struct {
+			rare
+			requestLine
+		}{requestLine: requestLine{r.Method, r.Host, r}}
+		e.rare, both.line = &both.rare, &both.requestLine
+	default:
+		e.rare.line = &requestLine{r.Method, r.Host, r}
+	}
+	e.rare.route = route
+	e.surround()
+}
+
+// same reports whether two routes are one. Comparing might panic where a program
+// has put a context of its own in the place of echo's.
+func same(a, b Route) bool {
+	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
 // mayHaveRoute reports whether the route has to be asked for: the one that an

@@ -146,6 +146,9 @@ func glanceAt(r *http.Request) pattern.Glance {
 	return pattern.AtPath(r.URL.Path)
 }
 
+// conditional reports whether a pattern asks for a method or a host.
+func (c *config) conditional() bool { return c.routes.Conditional() || c.exempt.Conditional() }
+
 // sensitivePath asks OnRoutes about the request's path.
 func (c *config) sensitivePath(r *http.Request) bool { return c.routes.LoosePath(requestOf(r)) }
 

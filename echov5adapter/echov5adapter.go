@@ -50,7 +50,8 @@ type Config struct {
 // counts nothing twice.
 //
 // With a nil ctl it returns the next handler unchanged. It costs one allocation
-// per request on a tracked server, and it is safe for concurrent use.
+// per request, on a tracked server only where a rule looks at routes, and it is
+// safe for concurrent use.
 func Middleware(ctl *core.Controller) echo.MiddlewareFunc {
 	return (&Config{Controller: ctl}).middleware()
 }
@@ -95,6 +96,18 @@ func (config *Config) middleware() echo.MiddlewareFunc {
 }
 
 func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) {
+	// The writer goes below echo's own, where nothing that other middleware
+	// does to c.Response reaches it, and stays when the middleware returns:
+	// echo's error handler writes the response of an error or of a panic then.
+	below := c.Response()
+	response, foreign := echo.UnwrapResponse(below)
+	if foreign == nil {
+		below = response.ResponseWriter
+	}
+	if supplied, ok := config.Controller.Supply(below, c.Request(), c, config.sensitive); ok {
+		defer supplied.End()
+		return next(c)
+	}
 	r, exchange := config.Controller.Begin(c.Request())
 	defer exchange.End()
 	if config.sensitive {
@@ -102,14 +115,10 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 	}
 	exchange.UseRoute(c)
 	c.SetRequest(r)
-	// The writer goes below echo's own, where nothing that other middleware
-	// does to c.Response reaches it, and stays when the middleware returns:
-	// echo's error handler writes the response of an error or of a panic then.
-	response, foreign := echo.UnwrapResponse(c.Response())
-	if foreign == nil {
-		response.ResponseWriter = exchange.Writer(response.ResponseWriter)
+	if below = exchange.Writer(below); foreign == nil {
+		response.ResponseWriter = below
 	} else {
-		c.SetResponse(exchange.Writer(c.Response()))
+		c.SetResponse(below)
 	}
 
 	returned := false

@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"context"
 	"math"
+	"net"
 	"net/http"
 	"runtime"
 	"testing"
@@ -12,9 +14,9 @@ import (
 	"github.com/politeclose/politeclose/internal/servertest"
 )
 
-// maxAllocations is what a middleware below the entry may cost over the same
-// framework without us, where the connection is kept. One of them is what echo v4
-// makes for every middleware.
+// maxAllocations is what an adapter may cost below the entry, over the entry
+// alone, where the connection is kept. One of them is what echo v4 makes for
+// every middleware.
 const maxAllocations = 2
 
 var idle = Route{Method: http.MethodGet, Path: "/api/idle", Native: Nothing}
@@ -23,11 +25,11 @@ var idle = Route{Method: http.MethodGet, Path: "/api/idle", Native: Nothing}
 // with us and without, hence the half. What else runs in the process only adds to
 // a count, so the least of several counts.
 func (f Framework) testAllocations(t *testing.T) {
-	bare := f.allocations(t, App{Routes: []Route{idle}}, nil)
 	ctl := servertest.NewController(t, everyRule()...)
+	bare := f.allocations(t, App{Routes: []Route{idle}}, ctl)
 	ours := f.allocations(t, App{Routes: []Route{idle}, Controller: ctl, Placement: Outermost}, ctl)
 	if ours-bare > maxAllocations+0.5 {
-		t.Errorf("an exchange makes %.2f allocations, and without us %.2f: %d more are allowed", ours, bare, maxAllocations)
+		t.Errorf("an exchange makes %.2f allocations, and without the adapter %.2f: %d more are allowed", ours, bare, maxAllocations)
 	}
 	for reason, n := range ctl.Stats().Closes {
 		if n != 0 {
@@ -55,21 +57,23 @@ func (f Framework) allocations(t *testing.T, app App, ctl *core.Controller) floa
 }
 
 // Benchmark measures an exchange that keeps its connection: through the
-// framework alone, and with the adapter, in the same run.
+// framework alone, behind the entry, and with the adapter below the entry, in
+// the same run.
 func Benchmark(b *testing.B, f Framework) {
 	b.Run("without", func(b *testing.B) { f.benchmark(b, App{Routes: []Route{idle}}, nil) })
 	for _, with := range []struct {
 		name    string
 		options []core.Option
 	}{
-		{"drain and routes", []core.Option{core.OnRoutes("/login", "POST /admin/{id}", "/internal/")}},
+		{"drain and routes", []core.Option{core.OnRoutes("/login", "/admin/", "/internal/")}},
 		{"every rule", everyRule()},
 	} {
-		b.Run(with.name, func(b *testing.B) {
-			ctl, err := core.New(with.options...)
-			if err != nil {
-				b.Fatal(err)
-			}
+		ctl, err := core.New(with.options...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(with.name+", entry", func(b *testing.B) { f.benchmark(b, App{Routes: []Route{idle}}, ctl) })
+		b.Run(with.name+", adapter", func(b *testing.B) {
 			f.benchmark(b, App{Routes: []Route{idle}, Controller: ctl, Placement: Outermost}, ctl)
 		})
 	}
@@ -85,17 +89,29 @@ func (f Framework) benchmark(b *testing.B, app App, ctl *core.Controller) {
 }
 
 // inHandler calls measure within a handler of a real server, so that net/http's
-// own writer and a connection record are below the framework.
+// own writer and a connection record are below each exchange. Each goes through
+// an entry of its own, unless ctl is nil.
 func (f Framework) inHandler(t testing.TB, app App, ctl *core.Controller, measure func(exchange func())) {
 	t.Helper()
 	handler := f.New(t, app)
-	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f.WritesHeader {
-			w = headerless{w}
-		}
+	if f.WritesHeader {
+		framework := handler
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { framework.ServeHTTP(headerless{w}, r) })
+	}
+	srv := servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		measure(func() { handler.ServeHTTP(w, r) })
-	}), ctl)
-	conn := clienttest.Dial(t, server.plain)
+	}))
+	if ctl != nil {
+		handler = core.NewEntry(ctl, handler)
+		srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			record := new(core.Connection)
+			record.Open(ctl, nil)
+			return record.Context(ctx)
+		}
+	}
+	listener := servertest.Listen(t)
+	servertest.Serve(t, srv, listener, servertest.Cleartext)
+	conn := clienttest.Dial(t, listener.Addr().String())
 	conn.SetDeadline(time.Now().Add(time.Hour))
 	conn.Get(idle.Path)
 }
