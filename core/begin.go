@@ -68,7 +68,7 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 		return false
 	}
 	e := c.exchangeBelow(w)
-	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) {
+	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) || r.Context().Err() != nil {
 		return false
 	}
 	seen := pattern.AtRoute(route)
@@ -89,21 +89,27 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 // are, and End of what it returns is to be deferred, before the router recycles
 // the route.
 //
-// It returns false, and Begin is needed, where the next writer below is not an
-// exchange's own, where that exchange has ended or has another route already,
-// and where the Controller or route is nil. It allocates at most once, and only
-// where a rule looks at routes. It is for the goroutine that serves the request.
+// With a nil route it is the request's Pattern, as without UseRoute.
+//
+// It returns false, and Begin is needed, where w is not an exchange's own writer,
+// where that exchange has ended or has another route already, where r is not of
+// it, or a copy and route is nil, and where the Controller is nil. It allocates at
+// most once, and only where a rule looks at routes. It is for the goroutine that
+// serves the request.
 func (c *Controller) Supply(w http.ResponseWriter, r *http.Request, route Route, sensitive bool) (Supplied, bool) {
-	if c == nil || route == nil {
+	if c == nil {
 		return Supplied{}, false
 	}
 	e := exchangeOfWriter(w)
-	if e == nil || !e.Decides() || e.controller() != c || e.state.Load()&stateEnded != 0 {
+	if e == nil || !e.Decides() || e.controller() != c || e.state.Load()&stateEnded != 0 || !e.serves(r) {
 		return Supplied{}, false
 	}
 	supplied := Supplied{}
 	if c.rules&needsRoute != 0 {
 		switch {
+		case route == nil && r == e.request:
+		case route == nil:
+			return Supplied{}, false
 		case e.rare == nil || e.rare.route == nil:
 			e.supply(c, route, r)
 			supplied.to = e
@@ -118,8 +124,7 @@ func (c *Controller) Supply(w http.ResponseWriter, r *http.Request, route Route,
 }
 
 // Supplied is a route that [Controller.Supply] has given to an exchange. The zero
-// value is one that another Supply of the same exchange has given, or that no
-// rule asks for.
+// value is one that the exchange has without it, or that no rule asks for.
 type Supplied struct{ to *Exchange }
 
 // End asks for the route where the response has not been written yet. It costs
@@ -130,14 +135,12 @@ func (s Supplied) End() {
 	}
 }
 
-// serves reports whether a request, whose response is the exchange's, is the one
-// that was handed on or one made of it.
+// serves reports whether the exchange is that of a request's context. A handler may
+// have put another one in its place, also in the very request that was handed on.
 func (e *Exchange) serves(r *http.Request) bool {
-	if r == e.request {
-		return true
-	}
 	ctx := r.Context()
-	return exchangeOf(ctx) == e && ctx.Err() == nil
+	// At the entry it is net/http's, which can be compared.
+	return e.place == atTheEntry && e.kind == ownKind && ctx == e.context || exchangeOf(ctx) == e
 }
 
 // begin is for a middleware on a connection with a record.

@@ -322,6 +322,12 @@ func TestAReportSaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 			t.Errorf("%s: taken", name)
 		}
 	}
+	came := r.Context()
+	*r = *r.WithContext(context.Background())
+	if c.Report(own, r, "/", true) {
+		t.Error("taken for a context that the exchange does not know")
+	}
+	*r = *r.WithContext(came)
 	e.End()
 	if c.Report(own, r, "/", true) {
 		t.Error("taken after the end")
@@ -485,7 +491,6 @@ func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 	}{
 		"a nil Controller":   {nil, own, first},
 		"another Controller": {newController(t), own, first},
-		"no route":           {c, own, nil},
 		"a recorder":         {c, newFakeWriter(), first},
 		"a writer around it": {c, unwrapping{own}, first},
 		"a part's writer":    {c, part.Writer(own), first},
@@ -495,6 +500,12 @@ func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 		}
 	}
 	part.End()
+	came := r.Context()
+	*r = *r.WithContext(context.Background())
+	if _, ok := c.Supply(own, r, first, true); ok {
+		t.Error("taken for a context that the exchange does not know")
+	}
+	*r = *r.WithContext(came)
 	supplied, ok := c.Supply(own, r, first, false)
 	if !ok {
 		t.Error("not taken")
@@ -512,6 +523,28 @@ func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 	}
 	if s := c.Stats(); s.Closes[ReasonRoute] != 0 || s.Exchanges != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestAMiddlewareWithoutARouterSuppliesThePatternOfTheRequestAlone(t *testing.T) {
+	for _, proto := range []int{1, 2} {
+		for name, copies := range map[string]bool{"the request": false, "a copy": true} {
+			c := newController(t, OnRoutes("/users/{id}/{$}"))
+			r := requestOn(openConnection(c), "/other")
+			r.ProtoMajor = proto
+			w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+				if copies {
+					r = r.WithContext(context.WithValue(r.Context(), otherKey{}, nil))
+				}
+				if _, ok := c.Supply(w, r, nil, false); ok == copies {
+					t.Errorf("HTTP/%d, %s: taken: %v", proto, name, ok)
+				}
+				r.Pattern = "/users/{id}/{$}"
+			})
+			if w.announces() == copies {
+				t.Errorf("HTTP/%d, %s: sent %v", proto, name, w.sent)
+			}
+		}
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 // outermost, so that it sees the response that is really sent. Installed twice
 // for one Controller, the outer one does the work.
 //
-// It neither buffers nor delays anything. It costs one allocation per request, and
-// is safe for concurrent use. The ResponseWriter that handlers get has exactly the
+// It neither buffers nor delays anything. It costs one allocation per request, none
+// where the server is tracked and no middleware above has put a request or a writer
+// of its own in the place of the server's. It is safe for concurrent use. The ResponseWriter that handlers get has exactly the
 // optional interfaces of the one below. With a nil Controller the handler is
 // returned as it is.
 //
@@ -35,6 +36,10 @@ func middleware(ctl *core.Controller, sensitive bool) func(http.Handler) http.Ha
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, ok := ctl.Supply(w, r, nil, sensitive); ok {
+				next.ServeHTTP(w, r)
+				return
+			}
 			r, exchange := ctl.Begin(r)
 			defer exchange.End()
 			if sensitive {

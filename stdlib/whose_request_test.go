@@ -313,33 +313,41 @@ func TestBackgroundWorkCountsForNobody(t *testing.T) {
 }
 
 func TestAContextReplacedBetweenTwoMiddlewareChangesNoCount(t *testing.T) {
-	for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
-		t.Run(kind, func(t *testing.T) {
-			ctl := servertest.NewController(t)
-			inner := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !core.CloseAfter(r.Context(), core.ReasonHandler) {
-					t.Error("CloseAfter says that the connection stays")
+	for how, replaced := range map[string]func(*http.Request) *http.Request{
+		"of a copy": func(r *http.Request) *http.Request { return r.WithContext(context.Background()) },
+		"in place": func(r *http.Request) *http.Request {
+			*r = *r.WithContext(context.Background())
+			return r
+		},
+	} {
+		for kind, tracked := range map[string]bool{"tracked": true, "untracked": false} {
+			t.Run(kind+", "+how, func(t *testing.T) {
+				ctl := servertest.NewController(t)
+				inner := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if !core.CloseAfter(r.Context(), core.ReasonHandler) {
+						t.Error("CloseAfter says that the connection stays")
+					}
+					io.WriteString(w, "hello")
+				}))
+				outer := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					inner.ServeHTTP(w, replaced(r))
+				}))
+				var address string
+				if tracked {
+					address = servertest.New(t, ctl, servertest.NewHTTP(outer)).Start().Address
+				} else {
+					l := servertest.Listen(t)
+					servertest.Serve(t, servertest.NewHTTP(outer), l, servertest.Cleartext)
+					address = l.Addr().String()
 				}
-				io.WriteString(w, "hello")
-			}))
-			outer := stdlib.Middleware(ctl)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				inner.ServeHTTP(w, r.WithContext(context.Background()))
-			}))
-			var address string
-			if tracked {
-				address = servertest.New(t, ctl, servertest.NewHTTP(outer)).Start().Address
-			} else {
-				l := servertest.Listen(t)
-				servertest.Serve(t, servertest.NewHTTP(outer), l, servertest.Cleartext)
-				address = l.Addr().String()
-			}
-			client := clienttest.Dial(t, address)
-			client.ExpectClosed(get(t, client, "/"))
-			clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
-			if stats := ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonHandler] != 1 {
-				t.Errorf("the statistics are %+v", stats)
-			}
-		})
+				client := clienttest.Dial(t, address)
+				client.ExpectClosed(get(t, client, "/"))
+				clienttest.Eventually(t, "nothing is in flight", func() bool { return ctl.Stats().InFlight == 0 })
+				if stats := ctl.Stats(); stats.Exchanges != 1 || stats.Closes[core.ReasonHandler] != 1 {
+					t.Errorf("the statistics are %+v", stats)
+				}
+			})
+		}
 	}
 }
 
