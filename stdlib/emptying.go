@@ -1,6 +1,7 @@
 package stdlib
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -14,11 +15,13 @@ type emptying struct {
 	// With a spread each HTTP/2 connection has a moment of its own.
 	moment  <-chan time.Time // the next of them
 	pending []pending        // the next one first
+	told    int              // so many of pending are
 	again   bool             // another scan is to be made at that moment
 }
 
+// pending is an HTTP/2 connection that is to be told so long after the drain began.
 type pending struct {
-	moment time.Time
+	after  time.Duration
 	record *record
 }
 
@@ -73,32 +76,33 @@ func (d *drain) isEmpty() bool {
 // announce tells the HTTP/2 connections whose moment has come.
 func (d *drain) announce() {
 	e := &d.emptying
-	now := time.Now()
+	now := time.Since(d.began)
 	if e.again {
-		e.again = false
+		e.again, e.told = false, 0
 		clear(e.pending)
 		e.pending = e.pending[:0]
 		for _, r := range d.connections() {
+			if r.http2.Load() == nil {
+				continue
+			}
 			announced, _ := r.Announced()
-			if wait, draining := r.UntilDrain(); draining && !announced && r.http2.Load() != nil {
-				e.pending = append(e.pending, pending{now.Add(wait), r})
+			if wait, draining := r.UntilDrain(); draining && !announced {
+				e.pending = append(e.pending, pending{now + wait, r})
 			}
 		}
-		slices.SortFunc(e.pending, func(a, b pending) int { return a.moment.Compare(b.moment) })
+		slices.SortFunc(e.pending, func(a, b pending) int { return cmp.Compare(a.after, b.after) })
 	}
-	due := slices.IndexFunc(e.pending, func(p pending) bool { return p.moment.After(now) })
-	if due < 0 {
-		due = len(e.pending)
-	}
-	for _, p := range e.pending[:due] {
+	for e.told < len(e.pending) && e.pending[e.told].after <= now {
+		p := &e.pending[e.told]
 		if p.record.gone.Load()&goneBoth != goneBoth {
 			p.record.AnnounceDrain()
 		}
+		p.record = nil
+		e.told++
 	}
-	e.pending = slices.Delete(e.pending, 0, due)
 	e.moment = nil
-	if len(e.pending) > 0 {
-		e.moment = time.After(max(e.pending[0].moment.Sub(now), d.ctl.DrainSpread()/spreadSteps))
+	if e.told < len(e.pending) {
+		e.moment = time.After(max(e.pending[e.told].after-now, d.ctl.DrainSpread()/spreadSteps))
 	}
 }
 
