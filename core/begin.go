@@ -150,7 +150,7 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 		return r, c.ctl.beginPart(c.current.Load(), r)
 	}
 	if r.ProtoMajor == 2 {
-		return c.beginStream(r, somewhere, 0)
+		return c.beginStream(r, somewhere)
 	}
 	// An exchange whose context is done was given up by a handler above it,
 	// such as http.TimeoutHandler, and this is the connection's next request.
@@ -175,20 +175,20 @@ func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Excha
 	return e
 }
 
-func newScoped(k kind, c *Controller, r *http.Request, where place, known uint32) *scoped {
+func newScoped(k kind, c *Controller, r *http.Request, where place) *scoped {
 	s := &scoped{protocol: protocolOf(r.ProtoMajor, r.ProtoMinor)}
 	s.rare = rare{ctl: c, scope: s, given: r}
 	s.Exchange.kind, s.Exchange.rare, s.Exchange.context = k, &s.rare, r.Context()
 	s.place = where
-	s.look(c, r, known)
+	s.look(c, r, 0)
 	s.copied = *r.WithContext(s)
 	s.request = &s.copied
 	return s
 }
 
 // beginStream begins the exchange of an HTTP/2 stream.
-func (c *Connection) beginStream(r *http.Request, where place, known uint32) (*http.Request, *Exchange) {
-	s := newScoped(streamKind, c.ctl, r, where, known)
+func (c *Connection) beginStream(r *http.Request, where place) (*http.Request, *Exchange) {
+	s := newScoped(streamKind, c.ctl, r, where)
 	s.conn = c
 	c.count(r)
 	return s.request, &s.Exchange
@@ -196,7 +196,7 @@ func (c *Connection) beginStream(r *http.Request, where place, known uint32) (*h
 
 // beginLone begins an exchange whose connection has no record.
 func (c *Controller) beginLone(r *http.Request) (*http.Request, *Exchange) {
-	s := newScoped(loneKind, c, r, somewhere, 0)
+	s := newScoped(loneKind, c, r, somewhere)
 	c.untracked.Add(1)
 	c.shardOf(nil).Begun.Add(1)
 	return s.request, &s.Exchange
@@ -238,7 +238,12 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 	if c.rules&hasMatch != 0 && !r.Close {
 		bits |= uint32(c.matching(r)) << matchShift
 	}
-	e.state.Store(bits)
+	if e.place != atTheEntry {
+		bits |= stateTouched
+	}
+	if bits != 0 { // an atomic store takes as long as the rest
+		e.state.Store(bits)
+	}
 }
 
 // lookAtPath is for a path that may be one of OnRoutes or Exempt.

@@ -79,7 +79,7 @@ func (e *Exchange) header(h http.Header) http.Header {
 
 // touched returns the header map, nil where nobody has asked for it.
 func (e *Exchange) touched(state uint32) http.Header {
-	if state&stateUntouched != 0 {
+	if state&stateTouched == 0 {
 		return nil
 	}
 	return e.below.Header()

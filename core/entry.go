@@ -106,12 +106,12 @@ func (n *Entry) begin(r *http.Request, servers bool) (*http.Request, *Exchange) 
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to end a request without an answer
 	}
 	if r.ProtoMajor == 2 {
-		return conn.beginStream(r, atTheEntry, stateUntouched)
+		return conn.beginStream(r, atTheEntry)
 	}
 	if conn.current.Load() != nil {
 		return n.ctl.Begin(r)
 	}
-	known := uint32(stateUntouched)
+	known := uint32(0)
 	if value := n.keepAlive.Load(); value != nil && keepsConnection(r) {
 		conn.sharedRecord().keepAlive.Store(value)
 		known |= stateAdvertises

@@ -163,7 +163,7 @@ const (
 	statePostponed                    // the response will be written after the middleware
 	stateHijacked                     //
 	stateTold                         // the announcement has left, or is certain to
-	stateUntouched                    // nobody has asked for the header map yet
+	stateTouched                      // somebody may have asked for the header map
 	stateSensitive                    // the path or a route is one of OnRoutes, or Sensitive said so
 	stateExemptPath                   // the path is one of Exempt
 	stateRouted                       // a router has given the route when the response was written

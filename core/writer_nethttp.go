@@ -24,8 +24,8 @@ func (w *serverWriter) exchange() *Exchange { return (*Exchange)(w) }
 func (w *serverWriter) Unwrap() http.ResponseWriter { return w.below }
 
 func (w *serverWriter) Header() http.Header {
-	if w.state.Load()&stateUntouched != 0 {
-		w.state.And(^uint32(stateUntouched))
+	if w.state.Load()&stateTouched == 0 {
+		w.state.Or(stateTouched)
 	}
 	return w.below.Header()
 }
