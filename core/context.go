@@ -7,11 +7,11 @@ import (
 
 // CloseAfter asks, from within a handler, that the connection of the request
 // with this context end after its response, and reports whether it will: false
-// where there is no Controller in ctx, and where the header has left already on
-// HTTP/1. In the latter case the connection's next response announces instead,
-// if there is a connection record to remember it on. On HTTP/2 it is the
-// connection that ends, after all its streams, and where the header has left it
-// is told at once.
+// where there is no Controller in ctx, where an adapter's Skipper leaves the
+// request out, and where the header has left already on HTTP/1. In the latter
+// two cases the connection's next response announces instead, if there is a
+// connection record to remember it on. On HTTP/2 it is the connection that ends,
+// after all its streams, and where the header has left it is told at once.
 //
 // reason is counted in [Stats.Closes] if an [OnMatch] option declared it, and
 // as [ReasonHandler] otherwise. A *gin.Context is not the request's context;
@@ -22,7 +22,7 @@ func CloseAfter(ctx context.Context, reason Reason) bool {
 	case *Connection:
 		found.ask(found.ctl.declared(reason))
 		e := found.current.Load()
-		return e != nil && e.state.Load()&stateCommitted == 0
+		return e != nil && e.state.Load()&(stateCommitted|stateSkipped) == 0
 	case *scoped:
 		return found.decider().closeAfter(found.controller().declared(reason))
 	}
@@ -38,7 +38,7 @@ func (e *Exchange) closeAfter(reason reasonIndex) bool {
 	}
 	state := e.state.Load()
 	if state&stateCommitted == 0 {
-		return true
+		return state&stateSkipped == 0
 	}
 	if e.conn == nil || !e.conn.tells() || e.conn.bits.Load()&bitOpen == 0 {
 		return false
@@ -85,7 +85,7 @@ func Announced(ctx context.Context) (Reason, bool) {
 // foresee returns what the commit point will decide if nothing changes.
 func (e *Exchange) foresee(c *Controller) reasonIndex {
 	state := e.state.Load()
-	if state&stateClientCloses != 0 {
+	if state&(stateClientCloses|stateSkipped) != 0 {
 		return 0
 	}
 	var h http.Header

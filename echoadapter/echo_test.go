@@ -172,6 +172,36 @@ func TestASkippedRequestIsLeftOutWithAMarkedConnection(t *testing.T) {
 	conn.ExpectClosed(conn.Get("/"))
 }
 
+func TestASkippedRequestIsToldThatItsResponseEndsNothing(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/sensitive"))
+	e := newEngine()
+	e.Use(echoadapter.MiddlewareWithConfig(echoadapter.Config{
+		Controller: ctl,
+		Skipper:    func(c echo.Context) bool { return c.Path() != "/" },
+	}))
+	e.GET("/sensitive", func(c echo.Context) error {
+		if reason, announced := core.Announced(c.Request().Context()); announced {
+			t.Errorf("%s is announced", reason)
+		}
+		return c.NoContent(http.StatusOK)
+	})
+	e.GET("/asking", func(c echo.Context) error {
+		if core.CloseAfter(c.Request().Context(), core.ReasonHandler) {
+			t.Error("the connection is said to end")
+		}
+		return c.NoContent(http.StatusOK)
+	})
+	e.GET("/", empty)
+	address := servertest.New(t, ctl, servertest.NewHTTP2(e)).Start().Address
+	conn := clienttest.Dial(t, address)
+	conn.ExpectKept(conn.Get("/sensitive"))
+	conn.ExpectKept(conn.Get("/asking"))
+	conn.ExpectClosed(conn.Get("/"))
+	http2 := clienttest.DialUnencryptedHTTP2(t, address)
+	http2.Get("/sensitive")
+	http2.Get("/asking")
+}
+
 // What a program asks of its own engine is answered to a recorder. That the engine
 // skips it says nothing about the response that goes to the client.
 func TestASubRequestThatIsSkippedDoesNotSkipItsExchange(t *testing.T) {
