@@ -254,6 +254,35 @@ func TestARouteThatRunsByAChangeInPlaceIsAnnounced(t *testing.T) {
 	}
 }
 
+// A handler that hands a request on to a backend gives it the backend's host. The
+// path that the client asked for is another one than the route's.
+func TestARouteIsTheOneThatRanWhateverItsHandlerMakesOfTheRequest(t *testing.T) {
+	for _, pattern := range []string{"POST /orders", "h.com/orders", "POST h.com/orders", "/orders"} {
+		ctl := servertest.NewController(t, core.OnRoutes(pattern))
+		mux := http.NewServeMux()
+		change := func(w http.ResponseWriter, r *http.Request) {
+			r.Method, r.Host = "GET", "backend"
+			servertest.Hello(w, r)
+		}
+		mux.HandleFunc(pattern, change)
+		mux.HandleFunc("/items", change)
+		s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/v1")
+			mux.ServeHTTP(w, r)
+		}))).Start()
+		client := clienttest.Dial(t, s.Address)
+		for _, path := range []string{"/v1/items", "/v1/orders"} {
+			fmt.Fprintf(client, "POST %s HTTP/1.1\r\nHost: h.com\r\nContent-Length: 0\r\n\r\n", path)
+			got := client.Receive()
+			if path == "/v1/items" {
+				client.ExpectKept(got)
+			} else {
+				client.ExpectClosed(got)
+			}
+		}
+	}
+}
+
 func TestARouteThatRanAfterTheHeaderHadLeftIsAnnouncedByTheNextResponse(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnRoutes("/secret"))
 	var inner http.Handler

@@ -41,10 +41,20 @@ func (c *condition) holds(q *question) bool {
 	if c.routeOnly && q.view != routeView {
 		return false
 	}
-	if c.method != "" && c.method != q.Method && !(c.method == http.MethodGet && q.Method == http.MethodHead) {
-		return false
+	return (c.method == "" || sameMethod(c.method, q.Method) || sameMethod(c.method, q.routeMethod)) &&
+		(c.host == "" || sameHost(c.host, hostname(q.Host), q) || sameHost(c.host, q.routeHost, q))
+}
+
+// conditionsOf returns what stands before the path of a route of net/http's.
+func conditionsOf(prefix string) (method, host string) {
+	if space := strings.IndexAny(prefix, " \t"); space >= 0 {
+		return prefix[:space], strings.TrimLeft(prefix[space:], " \t")
 	}
-	return c.host == "" || sameHost(c.host, hostname(q.Host), q)
+	return "", prefix
+}
+
+func sameMethod(pattern, method string) bool {
+	return pattern == method || pattern == http.MethodGet && method == http.MethodHead
 }
 
 func hostname(host string) string {

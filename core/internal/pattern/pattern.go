@@ -41,6 +41,7 @@
 //
 //	LooseRoute: pattern, route, whether it matches
 //	    /login       POST /login    yes: one without a method is for all
+//	    h.com/login  h.com/login    yes: the router has compared the host
 //	    /login       /login/        yes
 //	    /admin/      /admin/u/:id   yes: it is below
 //	    /users/:id   /users/:id     yes: to the letter
@@ -55,8 +56,10 @@
 //	    /users/{id}  /users/:user   yes
 //	    /users/{id}  /users/me      no: that is another route
 //
-// In all of them a pattern's method is compared with the request's own, not
-// with the route's, and GET includes HEAD.
+// In all of them a pattern's method and host are compared with the request's
+// own, and GET includes HEAD. LooseRoute takes those of the route as well, which
+// the router has compared with the request as it was then: the handler may have
+// given it others since.
 package pattern
 
 import (
@@ -256,6 +259,8 @@ type question struct {
 	how     strictness
 	again   bool // the same will be asked again, and is counted then
 	matched bool
+
+	routeMethod, routeHost string // of a route, where those of the request may be others by now
 }
 
 func (q *question) match(c *counted) {
@@ -300,6 +305,9 @@ func (s *Set) matchRoute(route string, q question) bool {
 		return false
 	}
 	slash := strings.IndexByte(route, '/')
+	if q.how == loose && slash > 0 {
+		q.routeMethod, q.routeHost = conditionsOf(route[:slash])
+	}
 	s.matchOwnRoute(route, &q)
 	s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)
 	return q.matched

@@ -262,7 +262,7 @@ func TestTheExamplesOfThePackageComment(t *testing.T) {
 			t.Errorf("%v, not as in %s", got, row)
 		}
 	}
-	if found != 23 {
+	if found != 24 {
 		t.Errorf("%d examples found", found)
 	}
 }

@@ -28,14 +28,11 @@ type node struct {
 // add takes a pattern that net/http accepts.
 func (n *node) add(p *counted) error {
 	c := condition{pattern: p}
-	rest := p.pattern
-	if space := strings.IndexAny(rest, " \t"); space >= 0 {
-		c.method, rest = rest[:space], strings.TrimLeft(rest[space:], " \t")
-	}
+	prefix, rest, _ := strings.Cut(p.pattern, "/")
+	c.method, c.host = conditionsOf(prefix)
 	if c.method != strings.ToUpper(c.method) {
 		return errMethodCase
 	}
-	c.host, rest, _ = strings.Cut(rest, "/")
 	if cleanPath("/"+rest) != rest {
 		return errUnclean
 	}
