@@ -158,6 +158,8 @@ func (d *drain) cutWhatIsLeft() {
 		case !r.closing() && !r.Idle():
 			r.gone.Or(wasForced)
 			d.report.addCut(r)
+		case !r.closing():
+			r.AnnounceDrain() // counts what was told before the drain, and has not gone
 		}
 		r.cut()
 	}

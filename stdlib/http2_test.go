@@ -2,6 +2,7 @@ package stdlib_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -418,6 +419,21 @@ func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The client reads nothing behind the first GOAWAY, which came before the drain, and
+// so acknowledges none.
+func TestOverHTTP2WhatWasToldBeforeTheDrainAndHasNotGoneIsInTheReport(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("/login"))
+	s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(servertest.Hello))).Start(stdlib.DrainTimeout(50 * time.Millisecond))
+	client := clienttest.DialUnencryptedHTTP2(t, s.Address)
+	client.Get("/login")
+	clienttest.Eventually(t, "it is told", func() bool { return ctl.Stats().Closes[core.ReasonRoute] == 1 })
+	s.Drain()
+	report, err := s.Wait()
+	if !errors.Is(err, stdlib.ErrDrainTimeout) || report.Announced != 1 || report.Forced != 0 || report.ClosedIdle != 0 {
+		t.Errorf("the report is %+v, %v", report, err)
 	}
 }
 
