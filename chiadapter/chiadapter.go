@@ -57,7 +57,7 @@ func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handle
 			if routing := chi.RouteContext(r.Context()); routing != nil {
 				found = (*route)(routing)
 			}
-			if supplied, ok := ctl.Supply(w, r, found, sensitive); ok {
+			if w, supplied, ok := ctl.Supply(w, r, found, sensitive); ok {
 				defer supplied.End()
 				next.ServeHTTP(w, r)
 				return
@@ -77,3 +77,6 @@ func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handle
 type route chi.Context
 
 func (r *route) Path() string { return (*chi.Context)(r).RoutePattern() }
+
+// Method is the one that chi compares: a middleware below ours may have changed it.
+func (r *route) Method() string { return r.RouteMethod }

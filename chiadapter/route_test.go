@@ -110,15 +110,64 @@ func TestAskingWhatIsAnnouncedAboveASubRouterHidesNoRoute(t *testing.T) {
 			})
 		})
 		r.Route("/accounts", func(r chi.Router) {
-			r.Get("/{id:[0-9]+}/keys", func(_ http.ResponseWriter, r *http.Request) {
-				if reason, _ := core.Announced(r.Context()); reason != core.ReasonRoute {
-					t.Errorf("%s: in the handler %q is announced", name, reason)
-				}
-			})
+			r.Get("/{id:[0-9]+}/keys", empty)
 		})
 		conn := clienttest.Dial(t, conformance.Serve(t, r, ofServer(ctl)))
 		conn.ExpectClosed(conn.Get("/accounts/7/keys"))
 	}
+}
+
+func TestAMethodOverrideOnACopyBelowTheMiddlewareReachesItsRoute(t *testing.T) {
+	override := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			overridden := r.Clone(r.Context())
+			overridden.Method = http.MethodDelete
+			next.ServeHTTP(w, overridden)
+		})
+	}
+	for name, tracked := range map[string]bool{"a tracked server": true, "one that is not": false} {
+		for pattern, closes := range map[string]bool{"DELETE /accounts/{id}": true, "/accounts/{id:[0-9]+}": true, "PUT /accounts/{id}": false} {
+			ctl := servertest.NewController(t, core.OnRoutes(pattern))
+			r := chi.NewRouter()
+			r.Use(chiadapter.Middleware(ctl), override)
+			r.Delete("/accounts/{id:[0-9]+}", empty)
+			of := ctl
+			if !tracked {
+				of = nil
+			}
+			conn := clienttest.Dial(t, conformance.Serve(t, r, of))
+			got := conn.Get("/accounts/7")
+			if got.Status != http.StatusOK {
+				t.Errorf("%s, %s: %d", name, pattern, got.Status)
+			}
+			conn.ExpectClosedIf(closes, got)
+		}
+	}
+}
+
+// A middleware that gives the whole router up after a time answers while it is
+// still at work.
+func TestARouterThatIsGivenUpIsNotAskedForItsRoute(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes(keyPattern, "POST /login"))
+	answered := make(chan struct{})
+	r := chi.NewRouter()
+	r.Use(chiadapter.Middleware(ctl))
+	r.Get(keyPattern, func(http.ResponseWriter, *http.Request) { <-answered })
+	address := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, given *http.Request) {
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			r.ServeHTTP(w, given)
+		}()
+		w.WriteHeader(http.StatusGatewayTimeout)
+		answered <- struct{}{}
+		<-returned
+	}), ctl)
+	conn := clienttest.Dial(t, address)
+	if got := conn.Get("/accounts/7/keys"); got.Status != http.StatusGatewayTimeout || got.Connection != nil {
+		t.Errorf("%d, %v", got.Status, got.Header)
+	}
+	conn.ExpectClosed(conn.Get("/accounts/7/keys")) // the route was found when the one before had been answered
 }
 
 func TestANilControllerChangesNothing(t *testing.T) {

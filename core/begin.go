@@ -2,6 +2,7 @@ package core
 
 import (
 	"net/http"
+	"reflect"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
 )
@@ -71,61 +72,57 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) || r.Context().Err() != nil {
 		return false
 	}
-	seen := pattern.AtRoute(route)
-	if sensitive || e.reachesSensitivePath(c, r) || c.rules&hasRoutes != 0 && !e.sensitive() &&
-		!c.routes.MissesRoute(seen) && c.routes.LooseRoute(route, lineOf(r, &c.routes)) {
-		e.Sensitive()
+	reaches := e.reachesSensitivePath(c, r)
+	if c.rules&needsRoute != 0 && e.noteRoute(c, route, stateRoutedAhead, func() pattern.Request { return c.requestNow(r) }) {
+		reaches = true
 	}
-	if c.rules&needsRoute != 0 {
-		e.noteExempt(stateRoutedAhead, stateRouted, !c.exempt.MissesRoute(seen) && c.exempt.ExactRoute(route, lineOf(r, &c.exempt)))
+	if sensitive || reaches {
+		e.Sensitive()
 	}
 	return true
 }
 
 // Supply takes the place of Begin and of [Exchange.Writer] in an adapter whose
-// router knows the route only when its handler writes: it gives route, as
-// [Exchange.UseRoute] does, to the exchange whose response is written to w, and
-// whether it is sensitive. The request and the writer are then handed on as they
-// are, and End of what it returns is to be deferred, before the router recycles
-// the route.
+// router knows the route only when its handler writes. It gives route, as
+// [Exchange.UseRoute] does, to the exchange whose own writer w is, and says
+// whether it is sensitive. The request is handed on as it is, with the writer
+// that Supply returns, and End of the Supplied is to be deferred, before the
+// router recycles the route. With a nil route it is the request's Pattern, as
+// without UseRoute.
 //
-// With a nil route it is the request's Pattern, as without UseRoute.
-//
-// It returns false, and Begin is needed, where w is not an exchange's own writer,
-// where that exchange has ended or has another route already, where r is not of
-// it, or a copy and route is nil, and where the Controller is nil. It allocates at
-// most once, and only where a rule looks at routes. It is for the goroutine that
-// serves the request.
-func (c *Controller) Supply(w http.ResponseWriter, r *http.Request, route Route, sensitive bool) (Supplied, bool) {
+// It returns false, and Begin is needed, where w is another writer, where the
+// exchange has ended, where r is not of it, or a copy and route is nil, where the
+// writer is another router's already, and where the Controller is nil. It
+// allocates at most once, and only where a rule looks at routes. It is for the
+// goroutine that serves the request.
+func (c *Controller) Supply(w http.ResponseWriter, r *http.Request, route Route, sensitive bool) (http.ResponseWriter, Supplied, bool) {
 	if c == nil {
-		return Supplied{}, false
+		return w, Supplied{}, false
 	}
-	e := exchangeOfWriter(w)
+	e, before := suppliedTo(w)
 	if e == nil || !e.Decides() || e.controller() != c || e.state.Load()&stateEnded != 0 || !e.serves(r) {
-		return Supplied{}, false
+		return w, Supplied{}, false
 	}
-	supplied := Supplied{}
+	var supplied Supplied
 	if c.rules&needsRoute != 0 {
 		switch {
-		case route == nil && r == e.request:
-		case route == nil:
-			return Supplied{}, false
-		case e.rare == nil || e.rare.route == nil:
-			e.supply(c, route, r)
-			supplied.to = e
-		case e.rare.asked.Load() || !same(e.rare.route, route):
-			return Supplied{}, false
+		case before != nil && route != nil && same(before.route, route):
+		case before != nil, route == nil && r != e.request:
+			return w, Supplied{}, false
+		case route != nil:
+			w, supplied.to = newSupply(w, r, route)
+			e.surround()
 		}
 	}
-	if sensitive || e.reachesSensitivePath(c, r) {
+	if e.reachesSensitivePath(c, r) || sensitive {
 		e.Sensitive()
 	}
-	return supplied, true
+	return w, supplied, true
 }
 
 // Supplied is a route that [Controller.Supply] has given to an exchange. The zero
 // value is one that the exchange has without it, or that no rule asks for.
-type Supplied struct{ to *Exchange }
+type Supplied struct{ to *supply }
 
 // End asks for the route where the response has not been written yet. It costs
 // nothing where it has, and is for the goroutine that serves the request.
@@ -141,6 +138,12 @@ func (e *Exchange) serves(r *http.Request) bool {
 	ctx := r.Context()
 	// At the entry it is net/http's, which can be compared.
 	return e.place == atTheEntry && e.kind == ownKind && ctx == e.context || exchangeOf(ctx) == e
+}
+
+// same reports whether two routes are one. Comparing might panic where a program
+// has put a context of its own in the place of echo's.
+func same(a, b Route) bool {
+	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
 // begin is for a middleware on a connection with a record.
@@ -167,6 +170,9 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Exchange {
 	e := &Exchange{kind: ownKind, place: where, conn: c, request: r, context: r.Context()}
 	e.look(c.ctl, r, known)
+	if c.ctl.rules&byHost != 0 {
+		e.rare = &rare{line: &requestLine{r.Method, r.Host}}
+	}
 	if u := c.underWay.Load(); u != nil {
 		c.note(u, r)
 	}
@@ -249,7 +255,7 @@ func (e *Exchange) look(c *Controller, r *http.Request, bits uint32) {
 // lookAtPath is for a path that may be one of OnRoutes or Exempt.
 func (c *Controller) lookAtPath(r *http.Request) (bits uint32) {
 	seen := glanceAt(r)
-	if !c.routes.MissesPath(seen) && c.sensitivePath(r) {
+	if !c.routes.MissesPath(seen) && c.sensitivePath(r, pattern.Each) {
 		bits |= stateSensitive
 	}
 	if !c.exempt.MissesPath(seen) && c.exemptPath(r) {

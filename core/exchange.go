@@ -87,18 +87,14 @@ type rare struct {
 	scope *scoped       // that this is of
 	route Route         // that an adapter gave
 	given *http.Request // of a scope: before it was copied for the handler
-	line  *requestLine  // … for a request that may be another one than the exchange's
+	line  *requestLine  // as the request came, where that is not known otherwise
 
 	asked  atomic.Bool // the route has been asked for
 	joined bool        // of a part: its writer has proved whose it is
 }
 
-// requestLine is what conditional patterns ask of a request beside its route and
-// its path: as it came to the adapter that gives the route, and as it is by then.
-type requestLine struct {
-	method, host string
-	request      *http.Request
-}
+// requestLine is what patterns ask of a request beside its route and its path.
+type requestLine struct{ method, host string }
 
 // scoped is an exchange that the context of its request knows: a stream, which
 // shares every value of its connection with other streams, or one whose

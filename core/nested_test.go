@@ -357,11 +357,11 @@ func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
 		"the outer ahead":                 {ahead, later},
 		"the inner ahead":                 {later, ahead},
 		"both later":                      {later, later},
-		"both supplied":                   {supply, supply},
-		"the outer supplied":              {supply, later},
-		"the inner supplied":              {later, supply},
-		"the outer ahead, inner supplied": {ahead, supply},
-		"the outer supplied, inner ahead": {supply, ahead},
+		"both supplied":                   {supplied, supplied},
+		"the outer supplied":              {supplied, later},
+		"the inner supplied":              {later, supplied},
+		"the outer ahead, inner supplied": {ahead, supplied},
+		"the outer supplied, inner ahead": {supplied, ahead},
 	} {
 		for exempt, kept := range map[string]bool{"/api/:id": true, "/mount/:rest": false} {
 			c := newController(t, OnRequestCount(1), Exempt(exempt))
@@ -384,14 +384,14 @@ func (r *aRouter) Path() string {
 	return r.route
 }
 
-// supply is an adapter's middleware whose router knows the route later.
-func supply(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
-	return supplyOf(c, &aRouter{route: route}, next)
+// supplied is an adapter's middleware whose router knows the route later.
+func supplied(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+	return suppliedOf(c, &aRouter{route: route}, next)
 }
 
-func supplyOf(c *Controller, route Route, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+func suppliedOf(c *Controller, route Route, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if supplied, ok := c.Supply(w, r, route, false); ok {
+		if w, supplied, ok := c.Supply(w, r, route, false); ok {
 			defer supplied.End()
 			next(w, r)
 			return
@@ -421,7 +421,7 @@ func TestARouteThatIsSuppliedIsAskedOnceBeforeItsRouterRecyclesIt(t *testing.T) 
 						recover()
 						router.route = "/recycled"
 					}()
-					supplyOf(c, router, func(w http.ResponseWriter, r *http.Request) {
+					suppliedOf(c, router, func(w http.ResponseWriter, r *http.Request) {
 						router.route = "/users/:id" // which is found below
 						handler(w, r)
 					})(w, r)
@@ -434,37 +434,53 @@ func TestARouteThatIsSuppliedIsAskedOnceBeforeItsRouterRecyclesIt(t *testing.T) 
 	}
 }
 
-func TestAMethodThatAHandlerChangesBelowASuppliedRouteCountsAsWellAsTheOneThatCame(t *testing.T) {
+func TestTheMethodThatARouterHasComparedCountsBesideTheOneThatCame(t *testing.T) {
 	for _, pattern := range []string{"POST /users/{id}/", "DELETE /users/{id}/"} {
-		for name, copies := range map[string]bool{"of the request": false, "of a copy": true} {
-			c := newController(t, OnRoutes(pattern))
-			r := requestOn(openConnection(c), "/other")
-			r.Method = http.MethodPost
-			w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
-				if copies {
-					r = r.WithContext(context.WithValue(r.Context(), otherKey{}, nil))
+		for name, router := range map[string]func(*http.Request) Route{
+			"a router that knows it":           func(*http.Request) Route { return methodRouter{"DELETE"} },
+			"one that has changed the request": func(r *http.Request) Route { return requestRouter{r} },
+		} {
+			for how, middleware := range map[string]func(*Controller, Route, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request){
+				"supplied": suppliedOf,
+				"of a part": func(c *Controller, route Route, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+					return twice(c, func(e *Exchange) { e.UseRoute(route) }, next)
+				},
+			} {
+				c := newController(t, OnRoutes(pattern))
+				r := requestOn(openConnection(c), "/other")
+				r.Method = http.MethodPost
+				w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+					changed := r.Clone(r.Context())
+					middleware(c, router(changed), func(http.ResponseWriter, *http.Request) { changed.Method = http.MethodDelete })(w, r)
+				})
+				if !w.announces() {
+					t.Errorf("%s, %s, %s: sent %v", pattern, name, how, w.sent)
 				}
-				supply(c, "/users/{id}/photo", func(_ http.ResponseWriter, r *http.Request) {
-					r.Method = http.MethodDelete
-				})(w, r)
-			})
-			if !w.announces() {
-				t.Errorf("%s, the method %s: sent %v", pattern, name, w.sent)
 			}
 		}
 	}
 }
 
+type methodRouter struct{ method string }
+
+func (methodRouter) Path() string     { return "/users/{id}/photo" }
+func (r methodRouter) Method() string { return r.method }
+
+type requestRouter struct{ request *http.Request }
+
+func (requestRouter) Path() string             { return "/users/{id}/photo" }
+func (r requestRouter) Request() *http.Request { return r.request }
+
 func TestARouteIsSuppliedOnceAndSaidSensitiveAsOftenAsOneLikes(t *testing.T) {
 	c := newController(t, OnRoutes("/users/:id"))
 	router := &aRouter{route: "/users/:id/photo"}
 	w := exchange(c, requestOn(openConnection(c), "/"), func(w http.ResponseWriter, r *http.Request) {
-		outer, ok := c.Supply(w, r, router, false)
+		w, outer, ok := c.Supply(w, r, router, false)
 		if !ok {
 			t.Error("not taken")
 		}
-		inner, ok := c.Supply(w, r, router, true)
-		if !ok {
+		again, inner, ok := c.Supply(w, r, router, true)
+		if !ok || again != w {
 			t.Error("not taken again")
 		}
 		inner.End()
@@ -483,46 +499,73 @@ func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 	r, e := c.Begin(requestOn(openConnection(c), "/"))
 	own := e.Writer(newFakeWriter())
 	_, part := c.Begin(r)
-	first := routeFunc(func() string { return "/users/:id/photo" })
-	for name, supply := range map[string]struct {
-		c     *Controller
-		w     http.ResponseWriter
-		route Route
-	}{
-		"a nil Controller":   {nil, own, first},
-		"another Controller": {newController(t), own, first},
-		"a recorder":         {c, newFakeWriter(), first},
-		"a writer around it": {c, unwrapping{own}, first},
-		"a part's writer":    {c, part.Writer(own), first},
-	} {
-		if _, ok := supply.c.Supply(supply.w, r, supply.route, true); ok {
-			t.Errorf("%s: taken", name)
-		}
-	}
-	part.End()
-	came := r.Context()
-	*r = *r.WithContext(context.Background())
-	if _, ok := c.Supply(own, r, first, true); ok {
-		t.Error("taken for a context that the exchange does not know")
-	}
-	*r = *r.WithContext(came)
-	supplied, ok := c.Supply(own, r, first, false)
+	route := routeFunc(func() string { return "/users/:id/photo" })
+	anothers, outer, ok := c.Supply(own, r, route, false)
 	if !ok {
 		t.Error("not taken")
 	}
-	if _, ok := c.Supply(own, r, first, true); ok {
-		t.Error("a function is taken for the one before")
+	elsewhere := r.Clone(context.Background())
+	for name, supply := range map[string]struct {
+		c     *Controller
+		w     http.ResponseWriter
+		r     *http.Request
+		route Route
+	}{
+		"a nil Controller":             {nil, own, r, route},
+		"another Controller":           {newController(t), own, r, route},
+		"a copy, and no route":         {c, own, r.Clone(r.Context()), nil},
+		"a recorder":                   {c, newFakeWriter(), r, route},
+		"a writer around it":           {c, unwrapping{own}, r, route},
+		"a part's writer":              {c, part.Writer(own), r, route},
+		"another router's writer":      {c, anothers, r, &aRouter{}},
+		"the same, not to be compared": {c, anothers, r, route},
+		"a context that hides us":      {c, own, elsewhere, route},
+	} {
+		if w, supplied, ok := supply.c.Supply(supply.w, supply.r, supply.route, true); ok || w != supply.w || supplied != (Supplied{}) {
+			t.Errorf("%s: taken", name)
+		}
 	}
-	supplied.End()
-	if _, ok := c.Supply(own, r, &aRouter{}, true); ok {
-		t.Error("taken after another one")
+	*r = *r.WithContext(context.Background())
+	if _, _, ok := c.Supply(own, r, route, true); ok {
+		t.Error("taken for a context that was put in the place of the request's own")
 	}
+	outer.End()
+	part.End()
 	e.End()
-	if _, ok := c.Supply(own, r, &aRouter{}, true); ok {
+	if _, _, ok := c.Supply(own, r, route, true); ok {
 		t.Error("taken after the end")
 	}
 	if s := c.Stats(); s.Closes[ReasonRoute] != 0 || s.Exchanges != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A middleware that gives a handler up after a time writes on another goroutine
+// than the router's, which may still be at work.
+func TestARouterIsNotAskedOnTheGoroutineThatAnswersInItsPlace(t *testing.T) {
+	for _, proto := range []int{1, 2} {
+		c := newController(t, OnRoutes("/users/:id"))
+		r := requestOn(openConnection(c), "/other")
+		r.ProtoMajor = proto
+		supplied, answered, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+			router := &aRouter{}
+			go func() {
+				defer close(returned)
+				suppliedOf(c, router, func(http.ResponseWriter, *http.Request) {
+					close(supplied)
+					router.route = "/users/:id"
+					<-answered
+				})(w, r)
+			}()
+			<-supplied
+			w.WriteHeader(http.StatusGatewayTimeout)
+			close(answered)
+			<-returned
+		})
+		if s := c.Stats(); w.announces() || s.InFlight != 0 || s.Exchanges != 1 {
+			t.Errorf("HTTP/%d: sent %v, %+v", proto, w.sent, s)
+		}
 	}
 }
 
@@ -536,7 +579,7 @@ func TestAMiddlewareWithoutARouterSuppliesThePatternOfTheRequestAlone(t *testing
 				if copies {
 					r = r.WithContext(context.WithValue(r.Context(), otherKey{}, nil))
 				}
-				if _, ok := c.Supply(w, r, nil, false); ok == copies {
+				if own, _, ok := c.Supply(w, r, nil, false); ok == copies || own != w {
 					t.Errorf("HTTP/%d, %s: taken: %v", proto, name, ok)
 				}
 				r.Pattern = "/users/{id}/{$}"
@@ -544,6 +587,57 @@ func TestAMiddlewareWithoutARouterSuppliesThePatternOfTheRequestAlone(t *testing
 			if w.announces() == copies {
 				t.Errorf("HTTP/%d, %s: sent %v", proto, name, w.sent)
 			}
+		}
+	}
+}
+
+func TestOfTwoRoutersInTurnTheOneThatAnswersIsExempt(t *testing.T) {
+	c := newController(t, OnRequestCount(1), Exempt("/probe/:id"))
+	for name, router := range map[string]func(*Controller, string, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request){
+		"supplied": supplied,
+		"of a part": func(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(e *Exchange) { e.SetRoute(func() string { return route }) }, next)
+		},
+	} {
+		w := exchange(c, requestOn(openConnection(c), "/"), func(w http.ResponseWriter, r *http.Request) {
+			router(c, "/*", nothing)(w, r) // an audit that only looks
+			router(c, "/probe/:id", respond(http.StatusOK))(w, r)
+		})
+		if w.announces() {
+			t.Errorf("%s: sent %v", name, w.sent)
+		}
+	}
+}
+
+func TestAPatternOfWhatIsSensitiveAnywayDoesNotLookUnused(t *testing.T) {
+	for name, inner := range map[string]func(*Controller) func(http.ResponseWriter, *http.Request){
+		"reported": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return func(w http.ResponseWriter, r *http.Request) { c.Report(w, r, "/users/:id", true) }
+		},
+		"supplied": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return func(w http.ResponseWriter, r *http.Request) {
+				_, supplied, _ := c.Supply(w, r, &aRouter{route: "/users/:id"}, true)
+				supplied.End()
+			}
+		},
+		"of a part": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(e *Exchange) {
+				e.Sensitive()
+				e.SetRoute(func() string { return "/users/:id" })
+			}, nothing)
+		},
+		"the second of a batch": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return func(w http.ResponseWriter, r *http.Request) {
+				for _, route := range []string{"/first/:id", "/users/:id"} {
+					twice(c, func(e *Exchange) { e.SetRoute(func() string { return route }) }, nothing)(w, r)
+				}
+			}
+		},
+	} {
+		c := newController(t, OnRoutes("/users/:id", "/first/:id"))
+		w := exchange(c, requestOn(openConnection(c), "/users/7"), inner(c))
+		if s := c.Stats(); !w.announces() || s.Patterns[0].Matches != 1 {
+			t.Errorf("%s: sent %v, %+v", name, w.sent, s.Patterns)
 		}
 	}
 }

@@ -3,14 +3,16 @@ package core
 import (
 	"context"
 	"net/http"
-	"reflect"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
 )
 
 // Route tells the pattern under which a router has registered what serves a
-// request, in the router's own syntax. The method has the name that echo gave
-// it, so that an echo.Context is a Route.
+// request, in the router's own syntax. One that has a Method() string, or a
+// Request() *http.Request, is also asked for the request's method as the router
+// has compared it, where a pattern of [OnRoutes] has one: middleware may have
+// changed it. The names are those that echo gave them, so that an echo.Context is
+// a Route.
 type Route interface{ Path() string }
 
 type routeFunc func() string
@@ -46,34 +48,6 @@ func (e *Exchange) UseRoute(route Route) {
 	e.rare.route = route
 }
 
-// supply gives e a route to be asked for when the response is written, as a part
-// would that begins here and hands e's own writer on. r is the request that the
-// router gets.
-func (e *Exchange) supply(c *Controller, route Route, r *http.Request) {
-	switch {
-	case !c.conditional():
-		if e.rare == nil {
-			e.rare = new(rare)
-		}
-	case e.rare == nil:
-		both := &struct {
-			rare
-			requestLine
-		}{requestLine: requestLine{r.Method, r.Host, r}}
-		e.rare, both.line = &both.rare, &both.requestLine
-	default:
-		e.rare.line = &requestLine{r.Method, r.Host, r}
-	}
-	e.rare.route = route
-	e.surround()
-}
-
-// same reports whether two routes are one. Comparing might panic where a program
-// has put a context of its own in the place of echo's.
-func same(a, b Route) bool {
-	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
-}
-
 // mayHaveRoute reports whether the route has to be asked for: the one that an
 // adapter has given, or net/http's. Where a part, or a Report, has given another
 // one, a handler that was given up may be writing the request's Pattern.
@@ -96,43 +70,50 @@ func (e *Exchange) routePattern() string {
 	return e.request.Pattern
 }
 
-// routeRequest is what a set of patterns asks beside the route, as the request
-// came. The request is the handler's by now, and is left alone where no pattern
-// has a method or a host.
-func (e *Exchange) routeRequest(patterns *pattern.Set) pattern.Request {
+// routeRequest is what patterns ask beside the route, as the request came. The
+// request is the handler's by now: of it the method alone is read, and only where a
+// pattern has one.
+func (e *Exchange) routeRequest(c *Controller) (q pattern.Request) {
+	if c.rules&byMethod == 0 {
+		return q
+	}
+	q.RouteMethod = e.request.Method
 	switch {
-	case !patterns.Conditional():
-		return pattern.Request{}
 	case e.rare != nil && e.rare.line != nil:
-		return pattern.Request{Method: e.rare.line.method, Host: e.rare.line.host}
+		q.Method, q.Host = e.rare.line.method, e.rare.line.host
 	case e.rare != nil && e.rare.given != nil:
-		return lineOf(e.rare.given, patterns)
+		q.Method, q.Host = e.rare.given.Method, e.rare.given.Host
+	default:
+		q.Method = e.request.Method
 	}
-	return lineOf(e.request, patterns)
+	if e.rare != nil && e.rare.route != nil {
+		if method := methodOf(e.rare.route); method != "" {
+			q.RouteMethod = method
+		}
+	}
+	return q
 }
 
-// routeRequestNow is routeRequest as handlers have changed the request in place
-// since it came.
-func (e *Exchange) routeRequestNow(patterns *pattern.Set) pattern.Request {
-	if e.rare != nil && e.rare.line != nil {
-		return lineOf(e.rare.line.request, patterns)
-	}
-	return lineOf(e.request, patterns)
-}
-
-// lineOf returns what the patterns ask beside the route of a request.
-func lineOf(r *http.Request, patterns *pattern.Set) pattern.Request {
-	if !patterns.Conditional() {
+// requestNow is routeRequest for a request that a router has just compared.
+func (c *Controller) requestNow(r *http.Request) pattern.Request {
+	if c.rules&byMethod == 0 {
 		return pattern.Request{}
 	}
 	return pattern.Request{Method: r.Method, Host: r.Host}
 }
 
-// sensitiveRoute asks OnRoutes about a route that has run. What handlers have
-// changed in place since the request came may be why it was this one.
-func (e *Exchange) sensitiveRoute(c *Controller, route string, isOne func(*pattern.Set, string, pattern.Request) bool) bool {
-	came, now := e.routeRequest(&c.routes), e.routeRequestNow(&c.routes)
-	return isOne(&c.routes, route, came) || now != came && isOne(&c.routes, route, now)
+// methodOf returns the method that a route's router has compared, "" where the
+// route does not know it.
+func methodOf(route Route) string {
+	switch known := route.(type) {
+	case interface{ Method() string }:
+		return known.Method()
+	case interface{ Request() *http.Request }:
+		if r := known.Request(); r != nil {
+			return r.Method
+		}
+	}
+	return ""
 }
 
 // lookAtRoute asks for the exchange's own route, and returns state with what the
@@ -140,7 +121,7 @@ func (e *Exchange) sensitiveRoute(c *Controller, route string, isOne func(*patte
 // the router may not have come to an end.
 func (e *Exchange) lookAtRoute(c *Controller, state uint32) uint32 {
 	if state&stateCommitted == 0 {
-		if c.rules&hasRoutes != 0 && e.sensitiveRoute(c, e.routePattern(), (*pattern.Set).ForeseesRoute) {
+		if c.rules&hasRoutes != 0 && c.routes.LooseRoute(e.routePattern(), e.routeRequest(c), pattern.None) {
 			state |= stateSensitive
 		}
 		return state
@@ -148,28 +129,41 @@ func (e *Exchange) lookAtRoute(c *Controller, state uint32) uint32 {
 	if e.hasRoute() && e.rare.asked.Swap(true) {
 		return state
 	}
-	if e.noteRoute(c, e.routePattern()) {
+	if e.noteRoute(c, e.routePattern(), stateRouted, func() pattern.Request { return e.routeRequest(c) }) {
 		e.state.Or(stateSensitive)
 	}
 	return e.state.Load()
 }
 
-// noteRoute notes a route that has run, for the exchange that decides, unless
-// it answers another writer than that one's. It reports whether the route is
-// sensitive, which that exchange did not know.
-func (e *Exchange) noteRoute(c *Controller, route string) (sensitive bool) {
+// noteRoute notes a route that has run, and reports whether it is sensitive, which
+// the exchange did not know. request is what the patterns ask beside it. when is
+// the state that says when the router gave it, 0 where it does not answer the
+// exchange's response.
+func (e *Exchange) noteRoute(c *Controller, route string, when uint32, request func() pattern.Request) (sensitive bool) {
 	if route == "" {
 		return false
 	}
-	decider, exempt := e.decider(), false
+	exempt := false
 	if c.atRoutes&pattern.AtRoute(route) != 0 {
-		sensitive = c.rules&hasRoutes != 0 && !decider.sensitive() && e.sensitiveRoute(c, route, (*pattern.Set).LooseRoute)
-		exempt = c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, e.routeRequest(&c.exempt))
+		q := request()
+		known, tally := e.newlySensitive()
+		sensitive = c.rules&hasRoutes != 0 && c.routes.LooseRoute(route, q, tally) && !known
+		exempt = c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, q)
 	}
-	if e.kind != partKind || e.state.Load()&stateElsewhere == 0 {
-		decider.noteExempt(stateRouted, stateRouted|stateRoutedAhead, exempt)
+	if when != 0 {
+		e.noteExempt(when, exempt)
 	}
 	return sensitive
+}
+
+// newlySensitive reports whether the exchange is known to be sensitive, and what
+// to count of a question that may say so again: a pattern that has matched nothing
+// else, so that it does not look unused.
+func (e *Exchange) newlySensitive() (known bool, tally pattern.Tally) {
+	if e.sensitive() {
+		return true, pattern.Unseen
+	}
+	return false, pattern.Each
 }
 
 // beginPart begins an exchange that is part of another one. Its request's path
@@ -186,7 +180,7 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	}{rare: rare{ctl: c, owner: owner}}
 	e.kind, e.Exchange.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
 	if c.rules&needsRoute != 0 {
-		e.requestLine, e.line = requestLine{r.Method, r.Host, r}, &e.requestLine
+		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
 		owner.surround()
 		if owner.reachesSensitivePath(c, r) {
 			e.Sensitive()
@@ -198,7 +192,11 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 // reachesSensitivePath reports whether a request that a router gets is for a path
 // of OnRoutes, which the exchange did not know: a handler may have changed it.
 func (e *Exchange) reachesSensitivePath(c *Controller, r *http.Request) bool {
-	return c.rules&hasRoutes != 0 && !e.sensitive() && !c.routes.MissesPath(glanceAt(r)) && c.sensitivePath(r)
+	if c.rules&hasRoutes == 0 || c.routes.MissesPath(glanceAt(r)) {
+		return false
+	}
+	known, tally := e.newlySensitive()
+	return c.sensitivePath(r, tally) && !known
 }
 
 // belongs reports whether the request of a part really is of the exchange that
@@ -260,7 +258,11 @@ func (e *Exchange) report() {
 	if c.rules&needsRoute == 0 || e.rare.asked.Swap(true) {
 		return
 	}
-	if e.noteRoute(c, e.routePattern()) {
+	when := uint32(stateRouted)
+	if e.kind == partKind && e.state.Load()&stateElsewhere != 0 {
+		when = 0
+	}
+	if e.decider().noteRoute(c, e.routePattern(), when, func() pattern.Request { return e.routeRequest(c) }) {
 		e.Sensitive()
 	}
 }
@@ -275,8 +277,11 @@ func (e *Exchange) report() {
 //     from further inside than the part itself.
 //  3. When the response is written the innermost of these parts is the first to
 //     give its route.
-func (e *Exchange) noteExempt(when, unless uint32, exempt bool) {
-	bits := when
+func (e *Exchange) noteExempt(when uint32, exempt bool) {
+	bits, unless := when, uint32(stateRouted)
+	if when == stateRouted {
+		unless |= stateRoutedAhead
+	}
 	if exempt {
 		bits |= stateExemptRoute
 	}
@@ -293,7 +298,8 @@ func (e *Exchange) noteExempt(when, unless uint32, exempt bool) {
 func (e *Exchange) surround() {
 	for {
 		state := e.state.Load()
-		if state&stateRoutedAhead == 0 || e.state.CompareAndSwap(state, state&^stateRoutedAhead|stateRoutedOutside) {
+		given := state & (stateRoutedAhead | stateRouted)
+		if given == 0 || state&stateCommitted != 0 || e.state.CompareAndSwap(state, state&^given|stateRoutedOutside) {
 			return
 		}
 	}

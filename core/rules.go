@@ -96,6 +96,8 @@ const (
 	hasLoad
 	hasExcess
 	hasFlag
+	byMethod // a pattern has a method or a host
+	byHost
 
 	needsRoute = hasRoutes | hasExempt
 	needsClock = hasAge | hasLoad | hasFlag
@@ -116,6 +118,8 @@ func (c *config) rules() (rules ruleSet) {
 		{len(c.signals) > 0, hasLoad},
 		{c.fairShare != nil, hasExcess},
 		{len(c.flags) > 0, hasFlag},
+		{c.routes.Conditional() || c.exempt.Conditional(), byMethod},
+		{c.routes.ByHost() || c.exempt.ByHost(), byHost},
 	} {
 		if r.given {
 			rules |= r.rule
@@ -146,11 +150,10 @@ func glanceAt(r *http.Request) pattern.Glance {
 	return pattern.AtPath(r.URL.Path)
 }
 
-// conditional reports whether a pattern asks for a method or a host.
-func (c *config) conditional() bool { return c.routes.Conditional() || c.exempt.Conditional() }
-
 // sensitivePath asks OnRoutes about the request's path.
-func (c *config) sensitivePath(r *http.Request) bool { return c.routes.LoosePath(requestOf(r)) }
+func (c *config) sensitivePath(r *http.Request, tally pattern.Tally) bool {
+	return c.routes.LoosePath(requestOf(r), tally)
+}
 
 // exemptPath asks Exempt about the request's path.
 func (c *config) exemptPath(r *http.Request) bool { return c.exempt.ExactPath(requestOf(r)) }

@@ -159,36 +159,27 @@ func canHijackOrReadFrom(w http.ResponseWriter) bool {
 	return ok
 }
 
-// exchangeOfWriter returns the exchange whose own writer w is, nil where it is
-// another one.
-func exchangeOfWriter(w http.ResponseWriter) *Exchange {
-	switch t := w.(type) {
-	case http1Writer:
-		return (*Exchange)(t.serverWriter)
-	case http2Writer:
-		return (*Exchange)(t.serverWriter)
-	case oddWriter:
-		return (*Exchange)(t.serverWriter)
-	}
-	return nil
-}
-
 // exchangeBelow finds the exchange of the Controller that decides about what is
 // written to w, nil where there is none.
 func (c *Controller) exchangeBelow(w http.ResponseWriter) *Exchange {
 	for {
-		e := exchangeOfWriter(w)
-		if e == nil {
-			t, ok := w.(unwrapper)
-			if !ok {
-				return nil
-			}
+		var e *Exchange
+		switch t := w.(type) {
+		case http1Writer:
+			e = (*Exchange)(t.serverWriter)
+		case http2Writer:
+			e = (*Exchange)(t.serverWriter)
+		case oddWriter:
+			e = (*Exchange)(t.serverWriter)
+		case unwrapper:
 			if called := facade.Called(w); called != nil {
 				w = called
 				continue
 			}
 			w = t.Unwrap()
 			continue
+		default:
+			return nil
 		}
 		if e.controller() == c && e.kind != partKind {
 			return e

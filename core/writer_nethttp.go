@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/politeclose/politeclose/core/internal/caller"
 	"github.com/politeclose/politeclose/core/internal/header"
+	"github.com/politeclose/politeclose/core/internal/pattern"
 )
 
 // serverWriter is what net/http's two writers have in common. It is the
@@ -275,5 +277,109 @@ func (w http2Writer) Push(target string, opts *http.PushOptions) error {
 type oddWriter struct{ http1Writer }
 
 func (w oddWriter) Push(target string, opts *http.PushOptions) error {
+	return http2Writer{w.serverWriter}.Push(target, opts)
+}
+
+// A supply is an exchange's own writer as a router's handlers get it, with the
+// route for which the router is asked when one of them writes. The route is not the
+// exchange's, since that may be answered on another goroutine while the router is
+// still at work, as by a middleware that gives a handler up after a time.
+type supply struct {
+	*serverWriter
+	route Route
+	line  requestLine // as it came to the router
+	asked atomic.Bool
+}
+
+type (
+	http1Supply struct{ supply }
+	http2Supply struct{ supply }
+)
+
+// suppliedTo returns the exchange whose own writer w is, and what a middleware
+// above has supplied to it with this writer.
+func suppliedTo(w http.ResponseWriter) (*Exchange, *supply) {
+	switch t := w.(type) {
+	case http1Writer:
+		return t.exchange(), nil
+	case http2Writer:
+		return t.exchange(), nil
+	case *http1Supply:
+		return t.exchange(), &t.supply
+	case *http2Supply:
+		return t.exchange(), &t.supply
+	}
+	return nil, nil
+}
+
+// newSupply returns a writer around w, which is an exchange's own.
+func newSupply(w http.ResponseWriter, r *http.Request, route Route) (http.ResponseWriter, *supply) {
+	line := requestLine{r.Method, r.Host}
+	if own, ok := w.(http2Writer); ok {
+		s := &http2Supply{supply{serverWriter: own.serverWriter, route: route, line: line}}
+		return s, &s.supply
+	}
+	own := w.(http1Writer)
+	s := &http1Supply{supply{serverWriter: own.serverWriter, route: route, line: line}}
+	return s, &s.supply
+}
+
+// report asks for the route, once, and gives it to the exchange.
+func (s *supply) report() {
+	if s.asked.Load() || s.asked.Swap(true) {
+		return
+	}
+	e := s.exchange()
+	c := e.controller()
+	if e.noteRoute(c, s.route.Path(), stateRouted, func() (q pattern.Request) {
+		if c.rules&byMethod != 0 {
+			q = pattern.Request{Method: s.line.method, Host: s.line.host, RouteMethod: methodOf(s.route)}
+		}
+		return q
+	}) {
+		e.Sensitive()
+	}
+}
+
+func (w *http1Supply) Unwrap() http.ResponseWriter { return http1Writer{w.serverWriter} }
+func (w *http2Supply) Unwrap() http.ResponseWriter { return http2Writer{w.serverWriter} }
+
+func (s *supply) WriteHeader(status int) {
+	if final(status) {
+		s.report()
+	}
+	s.serverWriter.WriteHeader(status)
+}
+
+func (s *supply) Write(p []byte) (int, error) {
+	s.report()
+	return s.serverWriter.Write(p)
+}
+
+func (s *supply) WriteString(p string) (int, error) {
+	s.report()
+	return s.serverWriter.WriteString(p)
+}
+
+func (s *supply) Flush() {
+	s.report()
+	s.serverWriter.Flush()
+}
+
+func (s *supply) FlushError() error {
+	s.report()
+	return s.serverWriter.FlushError()
+}
+
+func (w *http1Supply) ReadFrom(src io.Reader) (int64, error) {
+	w.report()
+	return http1Writer{w.serverWriter}.ReadFrom(src)
+}
+
+func (w *http1Supply) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http1Writer{w.serverWriter}.Hijack()
+}
+
+func (w *http2Supply) Push(target string, opts *http.PushOptions) error {
 	return http2Writer{w.serverWriter}.Push(target, opts)
 }

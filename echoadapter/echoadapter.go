@@ -98,8 +98,12 @@ func (config *Config) middleware() echo.MiddlewareFunc {
 }
 
 func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
-	if supplied, ok := config.Controller.Supply(c.Response().Writer, c.Request(), c, config.sensitive); ok {
+	// The writer stays when the middleware returns: echo's error handler writes
+	// the response of an error or of a panic after that.
+	response := c.Response()
+	if writer, supplied, ok := config.Controller.Supply(response.Writer, c.Request(), c, config.sensitive); ok {
 		defer supplied.End()
+		response.Writer = writer
 		return next(c)
 	}
 	r, exchange := config.Controller.Begin(c.Request())
@@ -109,9 +113,6 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 	}
 	exchange.UseRoute(c)
 	c.SetRequest(r)
-	response := c.Response()
-	// The writer stays when the middleware returns: echo's error handler writes
-	// the response of an error or of a panic after that.
 	response.Writer = exchange.Writer(response.Writer)
 
 	returned := false

@@ -24,6 +24,7 @@ package echov5adapter
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/labstack/echo/v5"
 
@@ -99,13 +100,14 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 	// The writer goes below echo's own, where nothing that other middleware
 	// does to c.Response reaches it, and stays when the middleware returns:
 	// echo's error handler writes the response of an error or of a panic then.
+	response, _ := echo.UnwrapResponse(c.Response()) // nil where it is a program's own
 	below := c.Response()
-	response, foreign := echo.UnwrapResponse(below)
-	if foreign == nil {
+	if response != nil {
 		below = response.ResponseWriter
 	}
-	if supplied, ok := config.Controller.Supply(below, c.Request(), c, config.sensitive); ok {
+	if writer, supplied, ok := config.Controller.Supply(below, c.Request(), c, config.sensitive); ok {
 		defer supplied.End()
+		put(c, response, writer)
 		return next(c)
 	}
 	r, exchange := config.Controller.Begin(c.Request())
@@ -115,11 +117,7 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 	}
 	exchange.UseRoute(c)
 	c.SetRequest(r)
-	if below = exchange.Writer(below); foreign == nil {
-		response.ResponseWriter = below
-	} else {
-		c.SetResponse(below)
-	}
+	put(c, response, exchange.Writer(below))
 
 	returned := false
 	defer func() {
@@ -132,4 +130,12 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 	err = next(c)
 	returned = true
 	return err
+}
+
+func put(c *echo.Context, response *echo.Response, below http.ResponseWriter) {
+	if response != nil {
+		response.ResponseWriter = below
+	} else {
+		c.SetResponse(below)
+	}
 }

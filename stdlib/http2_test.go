@@ -426,7 +426,7 @@ func TestOverHTTP2TheFirstGoAwayAcceptsEveryStream(t *testing.T) {
 // so acknowledges none.
 func TestOverHTTP2WhatWasToldBeforeTheDrainAndHasNotGoneIsInTheReport(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnRoutes("/login"))
-	s := servertest.New(t, ctl, servertest.NewHTTP2(http.HandlerFunc(servertest.Hello))).Start(stdlib.DrainTimeout(50 * time.Millisecond))
+	s := servertest.New(t, ctl, servertest.NewHTTP2(servertest.Hello)).Start(stdlib.DrainTimeout(50 * time.Millisecond))
 	client := clienttest.DialUnencryptedHTTP2(t, s.Address)
 	client.Get("/login")
 	clienttest.Eventually(t, "it is told", func() bool { return ctl.Stats().Closes[core.ReasonRoute] == 1 })

@@ -36,7 +36,7 @@ func middleware(ctl *core.Controller, sensitive bool) func(http.Handler) http.Ha
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, ok := ctl.Supply(w, r, nil, sensitive); ok {
+			if w, _, ok := ctl.Supply(w, r, nil, sensitive); ok {
 				next.ServeHTTP(w, r)
 				return
 			}

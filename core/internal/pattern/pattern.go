@@ -41,7 +41,7 @@
 //
 //	LooseRoute: pattern, route, whether it matches
 //	    /login       POST /login    yes: one without a method is for all
-//	    h.com/login  h.com/login    yes: the router has compared the host
+//	    h.com/in     GET h.com/in   yes: the router has compared the host
 //	    /login       /login/        yes
 //	    /admin/      /admin/u/:id   yes: it is below
 //	    /users/:id   /users/:id     yes: to the letter
@@ -79,7 +79,21 @@ type Request struct {
 	// EscapedPath is the path as the client wrote it, where encoding Path gives
 	// something else, such as an encoded slash: where url.URL has a RawPath.
 	EscapedPath string
+	// RouteMethod is the method as the router has compared it, where that is
+	// another one by then and the route does not say it. LooseRoute takes it as
+	// well.
+	RouteMethod string
 }
+
+// Tally says which patterns a question counts a match for.
+type Tally uint8
+
+// The tallies.
+const (
+	Each   Tally = iota // every one that matches
+	Unseen              // those that have not matched before, for a question that changes nothing
+	None                // none, for a question that will be asked again
+)
 
 // Set is the patterns of an option. It answers for any number of them at the
 // cost of one: a tree with a level per path segment, walked once. Most requests
@@ -96,6 +110,7 @@ type Set struct {
 	// route, or the part of it before a slash where everything below is meant.
 	routes, subtrees map[string]*counted
 	conditional      bool // one of patterns has a method or a host
+	byHost           bool // one of patterns has a host
 
 	atPaths, atRoutes Glance // all that a path or a route of the set may look like
 }
@@ -118,6 +133,9 @@ func (s *Set) Empty() bool { return len(s.patterns) == 0 }
 // Conditional reports whether a pattern has a method or a host. Where none has,
 // nothing but the path of a Request is asked for, and nothing at all with a route.
 func (s *Set) Conditional() bool { return s.conditional }
+
+// ByHost reports whether a pattern has a host.
+func (s *Set) ByHost() bool { return s.byHost }
 
 // Counts returns the patterns in the order in which they were added.
 func (s *Set) Counts() []Count {
@@ -171,7 +189,10 @@ func (s *Set) add(pattern string) error {
 	s.patterns = append(s.patterns, c)
 	s.atPaths |= s.tree.glance()
 	s.atRoutes |= s.atPaths
-	s.conditional = s.conditional || pattern[0] != '/'
+	prefix, _, _ := strings.Cut(pattern, "/")
+	_, host := conditionsOf(prefix)
+	s.conditional = s.conditional || prefix != ""
+	s.byHost = s.byHost || host != ""
 	return nil
 }
 
@@ -212,26 +233,21 @@ func (s *Set) addRoute(c *counted) error {
 }
 
 // LoosePath reports whether the request's path is one of the set, for OnRoutes.
-func (s *Set) LoosePath(r Request) bool { return s.matchPath(&r, loose) }
+func (s *Set) LoosePath(r Request, tally Tally) bool { return s.matchPath(&r, loose, tally) }
 
 // ExactPath reports whether the request's path is one of the set, for Exempt.
-func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact) }
+func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact, Each) }
 
 // LooseRoute reports whether the route that serves the request is one of the
 // set, for OnRoutes. An empty route is none.
-func (s *Set) LooseRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: loose})
-}
-
-// ForeseesRoute is LooseRoute for who will ask again, and does not count.
-func (s *Set) ForeseesRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: loose, again: true})
+func (s *Set) LooseRoute(route string, r Request, tally Tally) bool {
+	return route != "" && s.matchRoute(route, &r, loose, tally)
 }
 
 // ExactRoute reports whether the route that serves the request is one of the
 // set, for Exempt. An empty route is none.
 func (s *Set) ExactRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, question{Request: &r, view: routeView, how: exact})
+	return route != "" && s.matchRoute(route, &r, exact, Each)
 }
 
 // view says what the string is that the tree is asked about.
@@ -257,14 +273,14 @@ type question struct {
 	*Request
 	view    view
 	how     strictness
-	again   bool // the same will be asked again, and is counted then
+	tally   Tally
 	matched bool
 
 	routeMethod, routeHost string // of a route, where those of the request may be others by now
 }
 
 func (q *question) match(c *counted) {
-	if !q.again {
+	if q.tally == Each || q.tally == Unseen && c.matches.Load() == 0 {
 		c.matches.Add(1)
 	}
 	q.matched = true
@@ -285,11 +301,11 @@ func (s *Set) MissesPath(seen Glance) bool { return s.atPaths&seen == 0 }
 // MissesRoute is MissesPath for a route. The glance is AtRoute's.
 func (s *Set) MissesRoute(seen Glance) bool { return s.atRoutes&seen == 0 }
 
-func (s *Set) matchPath(r *Request, how strictness) bool {
+func (s *Set) matchPath(r *Request, how strictness, tally Tally) bool {
 	if r.EscapedPath == "" && s.MissesPath(AtPath(r.Path)) {
 		return false
 	}
-	q := question{Request: r, view: pathView, how: how}
+	q := question{Request: r, view: pathView, how: how, tally: tally}
 	s.tree.match(cleanPath(r.Path), &q)
 	if !q.matched && r.EscapedPath != "" {
 		// Routers that match the encoded path (ServeMux, chi) keep an encoded
@@ -300,13 +316,17 @@ func (s *Set) matchPath(r *Request, how strictness) bool {
 	return q.matched
 }
 
-func (s *Set) matchRoute(route string, q question) bool {
+func (s *Set) matchRoute(route string, r *Request, how strictness, tally Tally) bool {
 	if s.MissesRoute(AtRoute(route)) {
 		return false
 	}
 	slash := strings.IndexByte(route, '/')
-	if q.how == loose && slash > 0 {
-		q.routeMethod, q.routeHost = conditionsOf(route[:slash])
+	q := question{Request: r, view: routeView, how: how, tally: tally}
+	if how == loose {
+		q.routeMethod = r.RouteMethod
+		if slash > 0 {
+			q.routeMethod, q.routeHost = conditionsOf(route[:slash])
+		}
 	}
 	s.matchOwnRoute(route, &q)
 	s.tree.match(strings.TrimSuffix(route[slash+1:], "{$}"), &q)

@@ -36,7 +36,7 @@ func taken(r *http.Request) Request {
 
 // sensitive and exempt are the questions of OnRoutes and of Exempt.
 func (s *Set) sensitive(route string, r Request) bool {
-	return s.LooseRoute(route, r) || s.LoosePath(r)
+	return s.LooseRoute(route, r, Each) || s.LoosePath(r, Each)
 }
 
 func (s *Set) exempt(route string, r Request) bool {
@@ -230,7 +230,7 @@ func FuzzRouteOfItself(f *testing.F) {
 		if r.Host, _, _ = strings.Cut(host, "/"); strings.Contains(r.Host, ":") {
 			return // hosts are compared without their port, by net/http as well
 		}
-		if !s.LooseRoute(pattern, r) || !s.ExactRoute(pattern, r) {
+		if !s.LooseRoute(pattern, r, Each) || !s.ExactRoute(pattern, r) {
 			t.Errorf("%q does not match itself", pattern)
 		}
 	})
@@ -242,9 +242,9 @@ func TestTheExamplesOfThePackageComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	methods := map[string]func(s *Set, what string) bool{
-		"LoosePath":  func(s *Set, what string) bool { return s.LoosePath(onHost(what)) },
+		"LoosePath":  func(s *Set, what string) bool { return s.LoosePath(onHost(what), Each) },
 		"ExactPath":  func(s *Set, what string) bool { return s.ExactPath(onHost(what)) },
-		"LooseRoute": func(s *Set, what string) bool { return s.LooseRoute(what, request("POST", "/x")) },
+		"LooseRoute": func(s *Set, what string) bool { return s.LooseRoute(what, request("POST", "/x"), Each) },
 		"ExactRoute": func(s *Set, what string) bool { return s.ExactRoute(what, request("POST", "/x")) },
 	}
 	line := regexp.MustCompile(`^//\t +(\S+)\s{2,}(\S+(?: \S+)?)\s{2,}(yes|no)\b`)
@@ -275,7 +275,7 @@ func onHost(target string) Request {
 
 func TestARequestWithoutAPathIsOneForTheRoot(t *testing.T) {
 	s := newSet(t, "/{$}")
-	if !s.LoosePath(Request{}) || !s.ExactPath(Request{}) || s.LooseRoute("", Request{}) {
+	if !s.LoosePath(Request{}, Each) || !s.ExactPath(Request{}) || s.LooseRoute("", Request{}, Each) {
 		t.Error("an empty path is not the root, or an empty route is a route")
 	}
 }
@@ -283,10 +283,10 @@ func TestARequestWithoutAPathIsOneForTheRoot(t *testing.T) {
 func TestEachPatternThatMatchesIsCounted(t *testing.T) {
 	s := newSet(t, "/admin/", "/admin/users", "/users/:id", "/w/{id:[0-9]+}", "/w/*")
 	for range 2 {
-		s.LoosePath(request("GET", "/admin/users"))
+		s.LoosePath(request("GET", "/admin/users"), Each)
 	}
-	s.LooseRoute("/w/{id:[0-9]+}", request("GET", "/w/7"))
-	s.LoosePath(request("GET", "/users/7"))
+	s.LooseRoute("/w/{id:[0-9]+}", request("GET", "/w/7"), Each)
+	s.LoosePath(request("GET", "/users/7"), Each)
 	want := []Count{{"/admin/", 2}, {"/admin/users", 2}, {"/users/:id", 0}, {"/w/{id:[0-9]+}", 1}, {"/w/*", 1}}
 	if got := s.Counts(); !slices.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
@@ -297,7 +297,7 @@ func TestMatchingDoesNotAllocate(t *testing.T) {
 	s := newSet(t, "/login", "POST h.com/admin/{id}", "/w/{id:[0-9]+}/*")
 	r := Request{Method: "POST", Host: "h.com", Path: "/admin/7"}
 	allocations := testing.AllocsPerRun(100, func() {
-		if !s.LoosePath(r) || !s.ExactRoute("POST h.com/admin/{id}", r) || !s.LooseRoute("/w/{id:[0-9]+}/x", r) {
+		if !s.LoosePath(r, Each) || !s.ExactRoute("POST h.com/admin/{id}", r) || !s.LooseRoute("/w/{id:[0-9]+}/x", r, Each) {
 			t.Error("no match")
 		}
 	})
@@ -315,9 +315,9 @@ func BenchmarkSet(b *testing.B) {
 		ask  func(Request) bool
 		path string
 	}{
-		{"path", s.LoosePath, "/api/users/7"},
-		{"route", func(r Request) bool { return s.LooseRoute("GET /api/users/{id}", r) }, ""},
-		{"match", s.LoosePath, "/admin/7"},
+		{"path", func(r Request) bool { return s.LoosePath(r, Each) }, "/api/users/7"},
+		{"route", func(r Request) bool { return s.LooseRoute("GET /api/users/{id}", r, Each) }, ""},
+		{"match", func(r Request) bool { return s.LoosePath(r, Each) }, "/admin/7"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
