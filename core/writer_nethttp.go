@@ -243,11 +243,35 @@ func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
 // it writes the header. Where that has no ReadFrom, as with TLS, it copies by
 // Write, in pieces of copySize.
 func (e *Exchange) readsFrom() bool {
-	if e.conn == nil {
-		return e.request.TLS == nil
+	if conn := e.decider().conn; conn != nil {
+		_, ok := conn.Conn().(io.ReaderFrom)
+		return ok
 	}
-	_, ok := e.conn.Conn().(io.ReaderFrom)
-	return ok
+	// Nobody has said what the connection is, but net/http shows it by how much it
+	// asks of a source.
+	w := e.below
+	for {
+		above, ok := w.(unwrapper)
+		if !ok {
+			break
+		}
+		w = above.Unwrap()
+	}
+	own, ok := w.(io.ReaderFrom)
+	if !ok {
+		return false
+	}
+	asked := new(emptySource)
+	_, err := own.ReadFrom(asked)
+	return err == nil && asked.size == sniffed
+}
+
+// emptySource has nothing to read, and notes how much was asked of it.
+type emptySource struct{ size int }
+
+func (s *emptySource) Read(p []byte) (int, error) {
+	s.size = len(p)
+	return 0, io.EOF
 }
 
 const (
