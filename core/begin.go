@@ -40,6 +40,20 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 	return c.beginLone(r)
 }
 
+// BeginInPlace is Begin for a framework that goes on with the request that it was
+// called with, whatever its middleware hands on, as echo's router does behind Pre.
+// Where Begin returns a copy, the request itself becomes that, and what it was is
+// the copy. Nobody else may be reading it meanwhile.
+func (c *Controller) BeginInPlace(r *http.Request) *Exchange {
+	handed, e := c.Begin(r)
+	if handed != r {
+		s := e.rare.scope
+		*r, s.copied = s.copied, *r
+		s.request, s.given = r, &s.copied
+	}
+	return e
+}
+
 // Skip leaves the exchange out whose response is written to w, if there is one:
 // no rule ends the connection with it, not even a drain. It is what an adapter's
 // Skipper does in the place of Begin. A writer that hides what it writes to, such

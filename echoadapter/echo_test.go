@@ -2,7 +2,9 @@ package echoadapter_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -260,5 +262,92 @@ func TestTheRouteThatAHandlerGoesOnToCounts(t *testing.T) {
 	for path, closes := range map[string]bool{"/my-keys": true, "/alias": false} {
 		conn := clienttest.Dial(t, address)
 		conn.ExpectClosedIf(closes, conn.Get(path))
+	}
+}
+
+// echo routes the request that it was called with, whatever Pre has put in its
+// place.
+func TestWhatPreChangesInTheRequestIsRoutedOnAServerThatIsNotTracked(t *testing.T) {
+	ctl := servertest.NewController(t, core.OnRoutes("DELETE /accounts/:id"))
+	e := newEngine()
+	e.Pre(echoadapter.Middleware(ctl), middleware.MethodOverrideWithConfig(middleware.MethodOverrideConfig{
+		Getter: middleware.MethodFromQuery("method"),
+	}), middleware.Rewrite(map[string]string{"/old/*": "/new/$1"}))
+	say := func(what string) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.String(http.StatusOK, what) }
+	}
+	e.POST("/accounts/:id", say("posted"))
+	e.DELETE("/accounts/:id", say("deleted"))
+	e.POST("/new/:name", func(c echo.Context) error {
+		core.CloseAfter(c.Request().Context(), core.ReasonHandler)
+		return say("new")(c)
+	})
+	l := servertest.Listen(t)
+	servertest.Serve(t, servertest.NewHTTP2(e), l, servertest.Cleartext)
+
+	for path, want := range map[string]struct {
+		body   string
+		closes bool
+	}{
+		"/accounts/7":               {"posted", false},
+		"/accounts/7?method=DELETE": {"deleted", true},
+		"/old/7":                    {"new", true},
+	} {
+		conn := clienttest.Dial(t, l.Addr().String())
+		conn.Send(clienttest.Request("POST", path, "Content-Length: 0"))
+		response := conn.Receive()
+		if response.Body != want.body {
+			t.Errorf("%s: %d %q", path, response.Status, response.Body)
+		}
+		conn.ExpectClosedIf(want.closes, response)
+
+		http2 := clienttest.DialUnencryptedHTTP2(t, l.Addr().String())
+		response = http2.Finish(http2.StartRequest("POST", path, false))
+		if response.Body != want.body {
+			t.Errorf("%s over HTTP/2: %d %q", path, response.Status, response.Body)
+		}
+		if want.closes {
+			http2.ExpectGoAway()
+		} else {
+			http2.ExpectOpen()
+		}
+	}
+	if stats := ctl.Stats(); stats.InFlight != 0 || stats.Closes[core.ReasonRoute] != 2 || stats.Closes[core.ReasonHandler] != 2 {
+		t.Errorf("the statistics are %+v", stats)
+	}
+}
+
+// What parsed the request's form on the way has to be known to net/http, which
+// removes its files.
+func TestAFormThatPreParsesIsKnownToTheHandlerAndToTheServer(t *testing.T) {
+	e := newEngine()
+	e.Pre(echoadapter.Middleware(servertest.NewController(t)), middleware.MethodOverrideWithConfig(middleware.MethodOverrideConfig{
+		Getter: middleware.MethodFromForm("method"),
+	}))
+	e.DELETE("/", func(c echo.Context) error {
+		_, file, err := c.Request().FormFile("file")
+		if err != nil {
+			return err
+		}
+		return c.String(http.StatusOK, file.Filename)
+	})
+	asked := make(chan *http.Request, 1)
+	address := conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.ServeHTTP(w, r)
+		asked <- r
+	}), nil)
+	var body strings.Builder
+	form := multipart.NewWriter(&body)
+	form.WriteField("method", http.MethodDelete)
+	part, _ := form.CreateFormFile("file", "name.txt")
+	io.WriteString(part, "hello")
+	form.Close()
+	conn := clienttest.Dial(t, address)
+	conn.Send(clienttest.Request("POST", "/", "Content-Type: "+form.FormDataContentType(), fmt.Sprint("Content-Length: ", body.Len())) + body.String())
+	if response := conn.Receive(); response.Body != "name.txt" {
+		t.Errorf("%d %q", response.Status, response.Body)
+	}
+	if r := clienttest.Receive(t, "the request", asked); r.MultipartForm == nil {
+		t.Error("the server does not know the form")
 	}
 }

@@ -106,13 +106,12 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 		response.Writer = writer
 		return next(c)
 	}
-	r, exchange := config.Controller.Begin(c.Request())
+	exchange := config.begin(c)
 	defer exchange.End()
 	if config.sensitive {
 		exchange.Sensitive()
 	}
 	exchange.UseRoute(c)
-	c.SetRequest(r)
 	response.Writer = exchange.Writer(response.Writer)
 
 	returned := false
@@ -126,4 +125,14 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 	err = next(c)
 	returned = true
 	return err
+}
+
+func (config *Config) begin(c echo.Context) *core.Exchange {
+	if c.Path() == "" {
+		// Pre: echo's router goes on with the request that echo was called with.
+		return config.Controller.BeginInPlace(c.Request())
+	}
+	r, exchange := config.Controller.Begin(c.Request())
+	c.SetRequest(r)
+	return exchange
 }
