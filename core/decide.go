@@ -13,16 +13,34 @@ import (
 // nothing. A status from 100 to 199 other than 101 is not final and does
 // nothing either (RFC 9110 §15.2). 101 announces nothing; a writer whose
 // connection was hijacked says so with it. Where the exchange does not decide,
-// it does nothing.
-func (e *Exchange) Commit(h http.Header, status int) {
+// it does nothing. What it has changed in h can be taken back behind the write.
+func (e *Exchange) Commit(h http.Header, status int) (change HeaderChange) {
 	if !final(status) || !e.Decides() {
-		return
+		return change
 	}
 	if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
-		e.conclude(before, h, status)
+		change.override = e.conclude(before, h, status)
 		if before&stateEnded != 0 {
 			e.tell() // a postponed response
 		}
+	}
+	return change
+}
+
+// HeaderChange is what [Exchange.Commit] has changed in a header map. The zero
+// value is nothing.
+type HeaderChange struct{ override header.Override }
+
+// Changed reports whether there is anything to take back.
+func (c HeaderChange) Changed() bool { return c.override.Changed() }
+
+// TakeBack puts the map into its former state, so that a cache or a logger that
+// keeps it does not keep the announcement. It is called when the header has been
+// written to w. Where that is none of net/http's own writers, which have taken
+// their copy by then, it does nothing: another one may look at the map later.
+func (c HeaderChange) TakeBack(w http.ResponseWriter) {
+	if c.Changed() && shapeOf(w) != oddShaped {
+		c.override.TakeBack()
 	}
 }
 

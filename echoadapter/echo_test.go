@@ -351,3 +351,40 @@ func TestAFormThatPreParsesIsKnownToTheHandlerAndToTheServer(t *testing.T) {
 		t.Error("the server does not know the form")
 	}
 }
+
+// Such as of a cache around the engine that keeps the map and replays it.
+func TestTheAnnouncementIsGoneFromTheMapOnceTheErrorHandlerHasAnswered(t *testing.T) {
+	for name, above := range map[string][]echo.MiddlewareFunc{
+		"through our writer":       nil,
+		"after a panic":            {middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: func(echo.Context, error, []byte) error { return echo.ErrTeapot }})},
+		"when ours was taken away": {middleware.Gzip()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			ctl.Drain()
+			e := newEngine()
+			e.Use(above...)
+			e.Use(echoadapter.Middleware(ctl))
+			e.GET("/", func(echo.Context) error {
+				if name == "after a panic" {
+					panic("a panic in a test")
+				}
+				return echo.ErrTeapot
+			})
+			left := make(chan http.Header, 1)
+			conn := clienttest.Dial(t, conformance.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", "X-Hop")
+				e.ServeHTTP(w, r)
+				left <- w.Header()
+			}), nil))
+			response := conn.Get("/", "Accept-Encoding: gzip")
+			if response.Status != http.StatusTeapot {
+				t.Errorf("status %d", response.Status)
+			}
+			conn.ExpectClosed(response)
+			if h := clienttest.Receive(t, "the map", left); h.Get("Connection") != "X-Hop" {
+				t.Errorf("the map has Connection: %q", h["Connection"])
+			}
+		})
+	}
+}

@@ -112,14 +112,20 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 		exchange.Sensitive()
 	}
 	exchange.UseRoute(c)
-	response.Writer = exchange.Writer(response.Writer)
+	own := exchange.Writer(response.Writer)
+	response.Writer = own
 
 	returned := false
 	defer func() {
-		if !returned || err != nil {
+		if (!returned || err != nil) && exchange.Decides() {
 			exchange.Postpone()
-			// Compressing middleware above takes our writer away before then.
-			response.Before(func() { exchange.Commit(response.Header(), response.Status) })
+			response.Before(func() {
+				// Compressing middleware above takes our writer away before then.
+				if response.Writer != own {
+					change := exchange.Commit(response.Header(), response.Status)
+					response.After(func() { change.TakeBack(response.Writer) })
+				}
+			})
 		}
 	}()
 	err = next(c)

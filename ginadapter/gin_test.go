@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -253,3 +254,83 @@ func TestOfTwoEnginesTheInnersRouteIsExempt(t *testing.T) {
 		}
 	}
 }
+
+// Such as a cache that keeps the map and replays it.
+func TestTheAnnouncementIsGoneFromTheMapOnceItHasLeft(t *testing.T) {
+	left := http.Header{"Connection": {"X-Hop"}}
+	for name, write := range map[string]func(*gin.Context){
+		"a string":        func(c *gin.Context) { c.String(http.StatusOK, "hello") },
+		"bytes":           func(c *gin.Context) { c.Writer.Write([]byte("hello")) },
+		"WriteString":     func(c *gin.Context) { c.Writer.WriteString("hello") },
+		"a status":        func(c *gin.Context) { c.AbortWithStatus(http.StatusTeapot) },
+		"a flush":         func(c *gin.Context) { c.Writer.Flush() },
+		"JSON":            func(c *gin.Context) { c.JSON(http.StatusOK, left) },
+		"a net/http file": func(c *gin.Context) { c.File("gin_test.go") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			ctl.Drain()
+			r := gin.New()
+			r.Use(ginadapter.Middleware(ctl))
+			r.GET("/", func(c *gin.Context) {
+				maps.Copy(c.Writer.Header(), left)
+				write(c)
+				if got := c.Writer.Header()["Connection"]; !slices.Equal(got, left["Connection"]) {
+					t.Errorf("the map has Connection: %q", got)
+				}
+			})
+			conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
+			conn.ExpectClosed(conn.Get("/"))
+		})
+	}
+}
+
+// A writer above that sends the header later still has to find it.
+func TestAWriterThatSendsTheHeaderLateAnnouncesAllTheSame(t *testing.T) {
+	late := func(c *gin.Context) {
+		w := &lateWriter{ResponseWriter: c.Writer, status: http.StatusOK}
+		c.Writer = w
+		c.Next()
+		w.ResponseWriter.WriteHeader(w.status)
+		w.ResponseWriter.Write(w.body)
+	}
+	for name, r := range map[string]func(*gin.Engine, *core.Controller) http.Handler{
+		"a gin middleware's": func(r *gin.Engine, ctl *core.Controller) http.Handler {
+			r.Use(late, ginadapter.Middleware(ctl))
+			return r
+		},
+		"http.TimeoutHandler's": func(r *gin.Engine, ctl *core.Controller) http.Handler {
+			r.Use(ginadapter.Middleware(ctl))
+			return http.TimeoutHandler(r, clienttest.Patience, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t)
+			ctl.Drain()
+			engine := gin.New()
+			handler := r(engine, ctl)
+			engine.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "hello") })
+			conn := clienttest.Dial(t, conformance.Serve(t, handler, nil))
+			response := conn.Get("/")
+			if response.Body != "hello" {
+				t.Errorf("%d %q", response.Status, response.Body)
+			}
+			conn.ExpectClosed(response)
+		})
+	}
+}
+
+// lateWriter keeps what is written until its middleware is over.
+type lateWriter struct {
+	gin.ResponseWriter
+	status int
+	body   []byte
+}
+
+func (w *lateWriter) WriteHeader(status int) { w.status = status }
+func (w *lateWriter) WriteHeaderNow()        {}
+func (w *lateWriter) Write(p []byte) (int, error) {
+	w.body = append(w.body, p...)
+	return len(p), nil
+}
+func (w *lateWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }

@@ -27,6 +27,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"reflect"
 
 	"github.com/gin-gonic/gin"
 
@@ -71,7 +72,7 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 		}
 		// The writer stays when the middleware returns: gin writes the body of
 		// its 404 through it, and Recovery above us its 500.
-		w := &writer{c.Writer, exchange}
+		w := &writer{ResponseWriter: c.Writer, exchange: exchange}
 		c.Writer = w
 		returned := false
 		defer func() {
@@ -82,7 +83,7 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 			case returned:
 				w.commit()
 			default:
-				exchange.Commit(w.Header(), http.StatusInternalServerError)
+				w.commitAs(http.StatusInternalServerError)
 			}
 			exchange.End()
 		}()
@@ -101,6 +102,7 @@ func (r *route) Path() string { return (*gin.Context)(r).FullPath() }
 type writer struct {
 	gin.ResponseWriter
 	exchange *core.Exchange
+	change   core.HeaderChange // in the map, until the header has left
 }
 
 func (w *writer) commit() {
@@ -109,27 +111,52 @@ func (w *writer) commit() {
 		// net/http follows an informational response with an implicit 200.
 		status = http.StatusOK
 	}
-	w.exchange.Commit(w.Header(), status)
+	w.commitAs(status)
+}
+
+func (w *writer) commitAs(status int) {
+	if change := w.exchange.Commit(w.Header(), status); change.Changed() {
+		w.change = change
+	}
+}
+
+// ginsOwn is the type of the writer that every gin.Context begins with.
+var ginsOwn = reflect.TypeOf(new(gin.Context).Copy().Writer)
+
+// written takes the announcement back once the header has left, unless a writer of
+// another middleware may still look at the map.
+func (w *writer) written() {
+	if !w.change.Changed() || reflect.TypeOf(w.ResponseWriter) != ginsOwn {
+		return
+	}
+	if own, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok {
+		w.change.TakeBack(own.Unwrap())
+	}
+	w.change = core.HeaderChange{}
 }
 
 func (w *writer) WriteHeaderNow() {
-	w.exchange.Commit(w.Header(), w.Status())
+	w.commitAs(w.Status())
 	w.ResponseWriter.WriteHeaderNow()
+	w.written()
 }
 
 func (w *writer) Write(b []byte) (int, error) {
 	w.commit()
+	defer w.written()
 	return w.ResponseWriter.Write(b)
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.commit()
+	defer w.written()
 	return w.ResponseWriter.WriteString(s)
 }
 
 func (w *writer) Flush() {
 	w.commit()
 	w.ResponseWriter.Flush()
+	w.written()
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
