@@ -63,12 +63,14 @@ func bridge(ctl *core.Controller, sensitive bool) func(http.Handler) http.Handle
 				return
 			}
 			r, exchange := ctl.Begin(r)
-			defer exchange.End()
+			returned := false
+			defer func() { exchange.EndAfter(returned) }()
 			if sensitive {
 				exchange.Sensitive()
 			}
 			exchange.UseRoute(found)
 			next.ServeHTTP(exchange.Writer(w), r)
+			returned = true
 		})
 	}
 }

@@ -11,6 +11,26 @@ func (e *Exchange) tell() {
 	}
 }
 
+// tellAtEnd is tell where nothing more will be written, unless the exchange was
+// given up and somebody else has answered in its place.
+func (e *Exchange) tellAtEnd() {
+	if untold(e.state.Load()) && !(e.mayBeGivenUp() && e.context.Err() != nil) {
+		e.tellOnce()
+	}
+}
+
+// mayBeGivenUp reports whether a handler above may answer in the place of an
+// exchange without a record, as http.TimeoutHandler does: it has set a deadline, and
+// what is written goes to a writer that may keep it until then. Where there is a
+// record, announced finds out.
+func (e *Exchange) mayBeGivenUp() bool {
+	if e.kind != loneKind || e.place != somewhere {
+		return false
+	}
+	_, hurries := e.context.Deadline()
+	return hurries
+}
+
 func (e *Exchange) tellOnce() {
 	before := e.state.Or(stateTold)
 	if before&stateTold != 0 {
@@ -40,8 +60,12 @@ func (e *Exchange) writes(n int) {
 	if e.kind == streamKind {
 		most = heldBackHTTP2
 	}
-	if sum := int(e.written) + n; sum <= most {
+	switch sum := int(e.written) + n; {
+	case n == flushing:
+	case sum <= most:
 		e.written = uint16(sum)
+		return
+	case e.mayBeGivenUp():
 		return
 	}
 	e.tell()

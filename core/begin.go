@@ -292,7 +292,13 @@ func (c *Controller) matching(r *http.Request) reasonIndex {
 // behind. Where nothing has been written through the Writer yet it is the
 // commit point, since net/http writes the header right after. Calling it again
 // does nothing.
-func (e *Exchange) End() {
+func (e *Exchange) End() { e.EndAfter(true) }
+
+// EndAfter is End for who knows whether the handler has returned, and has not
+// panicked. After a panic the announcement is still there for who recovers above
+// and answers, but without a connection record it counts only where it has left:
+// net/http drops what it has held back of a response that is aborted.
+func (e *Exchange) EndAfter(returned bool) {
 	switch e.kind {
 	case noKind:
 		return
@@ -308,7 +314,9 @@ func (e *Exchange) End() {
 			e.conclude(before, e.touched(before), http.StatusOK)
 		}
 	}
-	e.tell()
+	if returned || e.kind != loneKind {
+		e.tellAtEnd()
+	}
 	e.end(true)
 }
 

@@ -18,11 +18,12 @@ func (e *Exchange) Commit(h http.Header, status int) (change HeaderChange) {
 	if !final(status) || !e.Decides() {
 		return change
 	}
-	if before := e.state.Or(stateCommitted); before&stateCommitted == 0 {
+	before := e.state.Or(stateCommitted)
+	if before&stateCommitted == 0 {
 		change.override = e.conclude(before, h, status)
-		if before&stateEnded != 0 {
-			e.tell() // a postponed response
-		}
+	}
+	if before&stateEnded != 0 {
+		e.tellAtEnd() // a postponed response, or one to a panic
 	}
 	return change
 }

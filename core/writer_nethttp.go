@@ -134,7 +134,7 @@ func (e *Exchange) concludeImplicitly(before uint32) {
 }
 
 // flushing is in the place of a number of bytes: nothing is held back.
-const flushing = 1 << 20
+const flushing = -1
 
 // over reports whether the handler has returned from the entry. net/http has
 // given the response's buffers to another one by then.

@@ -107,7 +107,8 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 		return next(c)
 	}
 	exchange := config.begin(c)
-	defer exchange.End()
+	returned := false
+	defer func() { exchange.EndAfter(returned) }()
 	if config.sensitive {
 		exchange.Sensitive()
 	}
@@ -115,7 +116,6 @@ func (config *Config) serve(c echo.Context, next echo.HandlerFunc) (err error) {
 	own := exchange.Writer(response.Writer)
 	response.Writer = own
 
-	returned := false
 	defer func() {
 		if (!returned || err != nil) && exchange.Decides() {
 			exchange.Postpone()

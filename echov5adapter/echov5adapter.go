@@ -111,7 +111,8 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 		return next(c)
 	}
 	r, exchange := config.Controller.Begin(c.Request())
-	defer exchange.End()
+	returned := false
+	defer func() { exchange.EndAfter(returned) }()
 	if config.sensitive {
 		exchange.Sensitive()
 	}
@@ -119,7 +120,6 @@ func (config *Config) serve(c *echo.Context, next echo.HandlerFunc) (err error) 
 	c.SetRequest(r)
 	put(c, response, exchange.Writer(below))
 
-	returned := false
 	defer func() {
 		// Committed and not written yet: echo's HEAD for a GET route waits for
 		// the handler's end.

@@ -334,3 +334,23 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 func (w *lateWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+
+// Recovery above answers through our writer after we have ended the exchange.
+func TestWhatRecoveryAboveAnswersIsCountedOnAServerThatIsNotTracked(t *testing.T) {
+	ctl := servertest.NewController(t)
+	ctl.Drain()
+	r := gin.New()
+	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, _ any) {
+		c.AbortWithStatus(http.StatusInternalServerError)
+	}), ginadapter.Middleware(ctl))
+	r.GET("/", func(*gin.Context) { panic("a panic in a test") })
+	conn := clienttest.Dial(t, conformance.Serve(t, r, nil))
+	response := conn.Get("/")
+	if response.Status != http.StatusInternalServerError {
+		t.Errorf("status %d", response.Status)
+	}
+	conn.ExpectClosed(response)
+	if stats := ctl.Stats(); stats.InFlight != 0 || stats.Closes[core.ReasonDrain] != 1 {
+		t.Errorf("the statistics are %+v", stats)
+	}
+}

@@ -85,7 +85,7 @@ func bridge(ctl *core.Controller, sensitive bool) gin.HandlerFunc {
 			default:
 				w.commitAs(http.StatusInternalServerError)
 			}
-			exchange.End()
+			exchange.EndAfter(returned || w.flushed || w.Size() > heldBack)
 		}()
 		c.Next()
 		returned = true
@@ -103,7 +103,11 @@ type writer struct {
 	gin.ResponseWriter
 	exchange *core.Exchange
 	change   core.HeaderChange // in the map, until the header has left
+	flushed  bool
 }
+
+// heldBack is how many bytes of a body net/http may keep before the header leaves.
+const heldBack = 4 << 10
 
 func (w *writer) commit() {
 	status := w.Status()
@@ -156,6 +160,7 @@ func (w *writer) WriteString(s string) (int, error) {
 func (w *writer) Flush() {
 	w.commit()
 	w.ResponseWriter.Flush()
+	w.flushed = true
 	w.written()
 }
 

@@ -41,11 +41,13 @@ func middleware(ctl *core.Controller, sensitive bool) func(http.Handler) http.Ha
 				return
 			}
 			r, exchange := ctl.Begin(r)
-			defer exchange.End()
+			returned := false
+			defer func() { exchange.EndAfter(returned) }()
 			if sensitive {
 				exchange.Sensitive()
 			}
 			next.ServeHTTP(exchange.Writer(w), r)
+			returned = true
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package stdlib_test
 
 import (
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -112,5 +113,50 @@ func TestAHandlerThatIsGivenUpMayAskWhatIsAnnounced(t *testing.T) {
 			t.Fatalf("status %d", r.Status)
 		}
 		clienttest.Receive(t, "the handler that was given up", asked)
+	}
+}
+
+// TimeoutHandler answers in the place of what it has given up, with a header of its
+// own, and throws away all that was written before.
+func TestWhatATimeoutHandlerAboveGivesUpIsNotCountedAsAnnounced(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"that answers too late": func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			io.WriteString(w, "late")
+		},
+		"that says nothing": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"that had written more than net/http holds back": func(w http.ResponseWriter, r *http.Request) {
+			w.Write(make([]byte, 1<<20))
+			<-r.Context().Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl, left := servertest.NewController(t, core.OnRoutes("/slow")), make(chan struct{})
+			patient := http.TimeoutHandler(stdlib.Middleware(ctl)(servertest.Hello), clienttest.Patience, "")
+			given := stdlib.Middleware(ctl)(handler)
+			hurried := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(left)
+				given.ServeHTTP(w, r)
+			}), soon, "too late")
+			address := serveBare(t, servertest.Cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Has("hurry") {
+					hurried.ServeHTTP(w, r)
+				} else {
+					patient.ServeHTTP(w, r)
+				}
+			}))
+			client := clienttest.Dial(t, address)
+			response := client.Get("/slow?hurry")
+			if response.Status != http.StatusServiceUnavailable {
+				t.Errorf("the status is %d", response.Status)
+			}
+			client.ExpectKept(response)
+			clienttest.Receive(t, "the end of the handler", left)
+			if stats := ctl.Stats(); stats.InFlight != 0 || stats.Closes[core.ReasonRoute] != 0 {
+				t.Errorf("the statistics are %+v", stats)
+			}
+			client.ExpectClosed(get(t, client, "/slow"))
+			expectOneClose(t, ctl, core.ReasonRoute)
+		})
 	}
 }

@@ -24,6 +24,7 @@ func (f Framework) testMoments(t *testing.T) {
 		})
 	}
 	t.Run("without connection records, installed twice", f.untracked)
+	t.Run("without connection records, of an aborted response that counts which has left", f.abortedUntracked)
 }
 
 // moment is a program whose handler stops where the test wants it.
@@ -133,6 +134,54 @@ func (f Framework) untracked(t *testing.T) {
 			}
 			if !slices.Equal(grown, []uint64{2, 2, 1}) {
 				t.Errorf("two exchanges and one close without records were counted as %v", grown)
+			}
+		})
+	}
+}
+
+// abortedUntracked aborts a response whose announcement has not left, and one whose
+// has.
+func (f Framework) abortedUntracked(t *testing.T) {
+	ctl := servertest.NewController(t)
+	ctl.Drain()
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	server := serve(t, f.New(t, App{Controller: ctl, Placement: Outermost, Routes: []Route{
+		{Method: http.MethodGet, Path: "/silent", Handler: http.HandlerFunc(abort)},
+		{Method: http.MethodGet, Path: "/held-back", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			write(w, r)
+			abort(w, r)
+		})},
+		{Method: http.MethodGet, Path: "/flushed", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			flushFirst(w, r)
+			abort(w, r)
+		})},
+		{Method: http.MethodGet, Path: "/long", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Write(large)
+			abort(w, r)
+		})},
+	}}), nil)
+	for _, p := range protocols {
+		if p.clientCloses {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) {
+			for path, leaves := range map[string]bool{"/silent": false, "/held-back": false, "/flushed": true, "/long": true} {
+				before := ctl.Stats().Closes[core.ReasonDrain]
+				c := p.dial(server)
+				if a := c.do(to("GET " + path)); a.final != leaves || !p.http2 && slices.Contains(a.connection, "close") != leaves {
+					t.Errorf("%s was answered with %q, Connection: %q", path, shorten(a.transcript), a.connection)
+				}
+				c.close()
+				want := uint64(0)
+				if leaves {
+					want = 1
+				}
+				if settle(func() int64 { return int64(ctl.Stats().InFlight) }, 0) != 0 {
+					t.Error("the exchange is still in flight")
+				}
+				if n := ctl.Stats().Closes[core.ReasonDrain] - before; n != want {
+					t.Errorf("%s: %d closes were counted", path, n)
+				}
 			}
 		})
 	}
