@@ -83,7 +83,7 @@ func (c *Controller) Report(w http.ResponseWriter, r *http.Request, route string
 		return false
 	}
 	e := c.exchangeBelow(w)
-	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) || r.Context().Err() != nil {
+	if e == nil || e.state.Load()&stateEnded != 0 || !e.serves(r) || e.outlives(r.Context()) {
 		return false
 	}
 	reaches := e.reachesSensitivePath(c, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // twice is a middleware installed twice.
@@ -265,6 +266,44 @@ func TestAHandlerThatWasGivenUpHasNoSayInTheNextRequest(t *testing.T) {
 	})
 	if s := c.Stats(); w.announces() || s.InFlight != 0 || s.Exchanges != 1 {
 		t.Errorf("sent %v, %+v", w.sent, s)
+	}
+}
+
+func TestAHandlerThatWasGivenUpHasNoSayOnceTheClientHasGoneAsWell(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	r := requestOn(openConnection(c), "/")
+	ctx, clientGoes := context.WithCancel(r.Context())
+	w := exchange(c, r.WithContext(ctx), func(w http.ResponseWriter, r *http.Request) {
+		inner, cancel := context.WithDeadline(r.Context(), time.Unix(0, 0))
+		defer cancel()
+		clientGoes()
+		late := r.WithContext(inner)
+		if c.Report(w, late, "/users/:id", true) {
+			t.Error("the route is taken")
+		}
+		_, e := c.Begin(late)
+		e.SetRoute(func() string { return "/users/:id" })
+		e.End()
+	})
+	if w.announces() {
+		t.Errorf("sent %v", w.sent)
+	}
+}
+
+func TestARouteIsTakenThoughTheClientHasGone(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	r := requestOn(openConnection(c), "/")
+	ctx, clientGoes := context.WithCancel(r.Context())
+	w := exchange(c, r.WithContext(ctx), func(w http.ResponseWriter, r *http.Request) {
+		inner, cancel := context.WithTimeout(r.Context(), time.Hour)
+		defer cancel()
+		clientGoes()
+		if !c.Report(w, r.WithContext(inner), "/users/:id", false) {
+			t.Error("the route is not taken")
+		}
+	})
+	if !w.announces() {
+		t.Errorf("sent %v", w.sent)
 	}
 }
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/politeclose/politeclose/core/internal/pattern"
@@ -225,7 +226,16 @@ func (e *Exchange) belongs() bool {
 // has not come.
 func (e *Exchange) owns(ctx context.Context) bool {
 	done := ctx.Done()
-	return done == e.context.Done() || done != nil && ctx.Err() == nil
+	return done == e.context.Done() || done != nil && !e.outlives(ctx)
+}
+
+// outlives reports whether ctx, which may have been made of the request's context,
+// came to an end of its own, as that of a handler that was given up. A client that
+// has closed its own side, and may still read, ends the request's as well, and with
+// it all that are made of it.
+func (e *Exchange) outlives(ctx context.Context) bool {
+	err := ctx.Err()
+	return err != nil && !errors.Is(err, e.context.Err())
 }
 
 // joins makes an exchange that had begun on its own a part: its request's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -176,6 +177,35 @@ func TestTheRouteOfASubRequestCountsForTheExchangeThatItIsPartOf(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A client that sends nothing more may close its own side and still read. The
+// request's context is done then, and with it all that are made of it.
+func TestTheRouteOfASubRequestCountsAlsoOnceTheClientHasClosedItsSide(t *testing.T) {
+	for name, part := range map[string]func(ctx context.Context, r *http.Request) *http.Request{
+		"a request of the program": func(ctx context.Context, _ *http.Request) *http.Request { return subRequest(ctx, "POST", "/items/7") },
+		"the client's under a deadline": func(ctx context.Context, r *http.Request) *http.Request {
+			return override(r.WithContext(ctx), "POST", "/items/7")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := servertest.NewController(t, core.OnRoutes("POST /items/{id}"))
+			inner := router(ctl, map[string]http.HandlerFunc{"/items/{id}": servertest.Hello})
+			s := servertest.New(t, ctl, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Hour)
+				defer cancel()
+				<-ctx.Done()
+				inner.ServeHTTP(w, part(ctx, r))
+			}))).Start()
+			client := clienttest.Dial(t, s.Address)
+			client.Send(clienttest.Request("GET", "/batch"))
+			if err := client.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			client.ExpectClosed(client.Receive())
+			clienttest.Eventually(t, "it is counted", func() bool { return ctl.Stats().Closes[core.ReasonRoute] == 1 })
+		})
 	}
 }
 
