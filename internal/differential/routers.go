@@ -65,7 +65,8 @@ func mux(e *env, here place, next http.Handler) http.Handler {
 		m.Handle(route, e.routed(route, here, false, next))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path.Clean(r.URL.Path) == sensitiveRoute && here.shared && e.p.rules.route != "" {
+		if path.Clean(r.URL.Path) == sensitiveRoute && here.shared &&
+			(e.p.rules.sensitiveMethod(r.Method) || e.p.rules.route != "" && r.Header.Get(overrideField) != "") {
 			// It also says so of a request that it redirects, with whatever method
 			// the request has by then.
 			e.state(r).note(sawHiddenRoute)
