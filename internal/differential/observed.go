@@ -10,8 +10,8 @@ import (
 
 // compare holds what the client saw with us to what it saw without us.
 func (m *model) compare(with []*result) {
+	m.expects(len(with)-1, with) // so that there is a verdict for each
 	for i, got := range with {
-		m.expects(i, with)
 		if s := m.known[i]; s.send != abandoned || s.answered.sent() && m.e.states[i].answered.sent() {
 			m.compareOne(i, m.plain[i], got, m.verdicts[i])
 		}
@@ -39,6 +39,9 @@ func (m *model) compareOne(i int, want, got *result, v verdict) {
 		}
 	}
 	if !want.final {
+		if got.goaway && !want.goaway && !m.groupHasReason(i) {
+			t.Errorf("request %d: a GOAWAY for a stream that was aborted, and there is no reason", i)
+		}
 		return
 	}
 	announced := got.goaway
@@ -52,7 +55,12 @@ func (m *model) compareOne(i int, want, got *result, v verdict) {
 		t.Errorf("request %d: Announced says %v", i, *said)
 	}
 	switch last := i == len(m.known)-1; {
-	case v.vague && announced, m.e.concurrent && m.grouped(i):
+	case v.vague && announced:
+	case m.e.concurrent && m.grouped(i):
+		// The GOAWAY is for all streams of the group; that it came is waited for.
+		if got.goaway && !want.goaway && !m.groupHasReason(i) {
+			t.Errorf("request %d: a GOAWAY, and there is no reason in its group", i)
+		}
 	case s.clientCloses() && !s.happened(sawHijack):
 		if c := got.response.Connection; c != nil && !announced && !slices.Equal(c, want.response.Connection) {
 			t.Errorf("request %d: the client closes, and Connection is %q", i, c)
@@ -75,6 +83,19 @@ func (m *model) compareOne(i int, want, got *result, v verdict) {
 // grouped reports whether a request was sent together with another one.
 func (m *model) grouped(i int) bool {
 	return m.known[i].pipelined || i+1 < len(m.known) && m.known[i+1].pipelined
+}
+
+// groupHasReason reports whether one of the requests that were sent together with
+// this one announces, or may.
+func (m *model) groupHasReason(i int) bool {
+	from, to := i, i+1
+	for m.known[from].pipelined {
+		from--
+	}
+	for to < len(m.known) && m.known[to].pipelined {
+		to++
+	}
+	return slices.ContainsFunc(m.verdicts[from:to], func(v verdict) bool { return v.reason != "" || v.vague })
 }
 
 // transcript is a response without what an announcement changes.
