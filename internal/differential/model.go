@@ -17,8 +17,8 @@ import (
 //  1. the connection was already to end: a sensitive route was found on it when
 //     its own header had left
 //  2. a drain has begun
-//  3. its handler called CloseAfter, or one before it did when its header had left,
-//     or it left a Connection field with close in it
+//  3. its handler called CloseAfter, or one before it did when its header had left
+//     or it was over, or it left a Connection field with close in it
 //  4. its route or its path, or the route of a part, is sensitive
 //  5. the client sent the field of OnMatch
 //  6. its status is one of OnStatus
@@ -50,6 +50,7 @@ type connection struct {
 type verdict struct {
 	reason core.Reason // "" for no announcement
 	vague  bool        // either is right
+	other  bool        // it is announced in any case, perhaps for another reason
 	shared bool        // net/http does the same by itself
 }
 
@@ -101,14 +102,24 @@ func (m *model) judge(number int, r *result) (v verdict) {
 			closeAfter = closeAfter || !e.late || m.e.p.http2 && m.e.p.served != untracked
 			after.asked = after.asked || m.e.p.served != untracked
 		case sawStrayCloseAfter:
-			after.vague = true
-		case sawSensitive:
-			if e.late && m.e.p.served != untracked {
+			switch {
+			case m.e.bottom.detached || m.e.p.served == untracked:
+				// There is nothing that could remember it.
+			case number+1 < len(m.known) && m.known[number+1].pipelined:
+				after.vague = true // the next response may have left before
+			default:
+				after.asked = true
+				closeAfter = closeAfter || m.e.p.http2
+			}
+		case sawSensitive, sawRoute:
+			switch {
+			case !e.late || m.e.p.served == untracked:
+			case e.kind == sawRoute && s.happenedEver(sawStuck):
+				after.vague = true // a handler that was given up has no say
+			default:
 				after.marked = true
 				closeAfter = closeAfter || m.e.p.http2
 			}
-		case sawRoute:
-			after.vague = after.vague || e.late
 		}
 	}
 	defer func() {
@@ -116,28 +127,62 @@ func (m *model) judge(number int, r *result) (v verdict) {
 		after.vague = after.vague || v.vague && m.e.p.http2
 		c.marked, c.asked, c.vague, m.draining = after.marked, after.asked, after.vague, drainingAfter
 	}()
-	if !plain.final || plain.response.Status == http.StatusSwitchingProtocols || s.clientCloses() || s.happened(sawHijack) {
-		// An aborted stream may have marked its connection.
-		after.vague = after.vague || m.e.p.http2 && !plain.final
-		return verdict{vague: m.e.p.http2 && closeAfter}
+	if plain.response.Status == http.StatusSwitchingProtocols || s.clientCloses() || s.happened(sawHijack) {
+		return verdict{}
 	}
+	v = m.decide(c, s, plain, closeAfter)
 	switch {
-	case c.vague:
-		return verdict{reason: core.ReasonHandler, vague: true}
+	case !plain.final && m.e.p.http2:
+		// It had a decision, and has marked its connection, if its header had been
+		// written when it was aborted. Nobody knows with which status.
+		return verdict{vague: v.reason != "" || after.vague || m.e.p.rules.statuses}
+	case !plain.final:
+		return verdict{}
+	case v.reason == "" && (c.vague || after.vague && m.e.p.http2):
+		return verdict{reason: core.ReasonRoute, vague: true}
+	}
+	v.other = v.other || c.vague
+	return v
+}
+
+// decide asks the rules in their order.
+func (m *model) decide(c *connection, s *state, plain *result, closeAfter bool) verdict {
+	switch {
 	case c.marked:
 		return verdict{reason: core.ReasonRoute}
 	case m.draining:
 		return verdict{reason: core.ReasonDrain}
 	case c.asked, closeAfter:
 		return verdict{reason: core.ReasonHandler}
-	case wantsClose(plain.response.Connection), m.e.p.http2 && plain.goaway:
-		return verdict{reason: core.ReasonHandler, shared: slices.Equal(plain.response.Connection, []string{"close"})}
+	case m.e.p.http2 && plain.goaway:
+		return verdict{reason: core.ReasonHandler, shared: true}
+	case wantsClose(plain.response.Connection):
+		exact := slices.Equal(plain.response.Connection, []string{"close"})
+		if exact && !m.asksClose(s) {
+			// net/http closes by its own word, behind our decision.
+			v := m.decideByRule(c, s, plain)
+			v.shared = v.reason == "" || v.vague
+			return v
+		}
+		return verdict{reason: core.ReasonHandler, shared: exact, other: m.mayTakeItBack(s)}
 	case (m.e.p.http2 || s.version == http10KeepAlive) && m.asksClose(s):
-		return verdict{reason: core.ReasonHandler, vague: !m.e.p.http2 || s.dies() || s.happened(sawAsksKeep) || s.happened(sawStuck) || len(m.e.caches) > 0}
+		if m.e.p.http2 && !m.mayTakeItBack(s) {
+			return verdict{reason: core.ReasonHandler}
+		}
+		if v := m.decideByRule(c, s, plain); v.reason != "" && !v.vague {
+			v.other = true
+			return v
+		}
+		return verdict{reason: core.ReasonHandler, vague: true}
+	}
+	return m.decideByRule(c, s, plain)
+}
+
+// decideByRule asks the rules that the options of core.New make.
+func (m *model) decideByRule(c *connection, s *state, plain *result) verdict {
+	switch {
 	case m.sensitive(s):
 		return verdict{reason: core.ReasonRoute}
-	case after.vague && m.e.p.http2:
-		return verdict{reason: core.ReasonRoute, vague: true}
 	case s.legacy && m.e.p.rules.match:
 		return verdict{reason: reasonLegacy}
 	case m.e.p.rules.statuses && slices.Contains([]int{403, 503}, plain.response.Status):
@@ -157,9 +202,13 @@ func (m *model) asksClose(s *state) bool {
 	if m.e.bottom.detached {
 		return false
 	}
-	return s.happened(sawAsksClose) || len(m.e.caches) > 0 && slices.ContainsFunc(m.known, func(s *state) bool {
-		return slices.ContainsFunc(s.events, func(e event) bool { return e.kind == sawAsksClose })
-	})
+	return s.happened(sawAsksClose) || len(m.e.caches) > 0 && slices.ContainsFunc(m.known, func(s *state) bool { return s.happenedEver(sawAsksClose) })
+}
+
+// mayTakeItBack is for a close that a handler has asked for: whether it is the
+// last word of whoever writes the response.
+func (m *model) mayTakeItBack(s *state) bool {
+	return s.dies() || s.happened(sawAsksKeep) || s.happened(sawStuck) || len(m.e.caches) > 0
 }
 
 func (m *model) sensitive(s *state) bool {
@@ -224,26 +273,33 @@ func (m *model) countCloses(with []*result) {
 		return
 	}
 	least, most := make(map[core.Reason]uint64), make(map[core.Reason]uint64)
+	atMost := func(reasons ...core.Reason) {
+		for _, reason := range reasons {
+			most[reason]++
+		}
+	}
+	exactly := func(reason core.Reason) {
+		least[reason]++
+		most[reason]++
+	}
 	for i, v := range m.verdicts {
 		switch {
-		case v.vague, v.shared, m.known[i].send == abandoned, m.known[i].happened(sawStuck):
-			return
+		case v.vague, v.other, m.known[i].send == abandoned, m.known[i].happened(sawStuck), v.reason == "" && !with[i].final:
+			// A response that did not come may have left in part.
+			atMost(core.ReasonDrain, core.ReasonHandler, core.ReasonRoute, core.ReasonRequests, reasonLegacy, core.ReasonStatus)
 		case v.reason != "":
-			least[v.reason]++
-			most[v.reason]++
-		case !with[i].final:
-			for _, reason := range []core.Reason{core.ReasonDrain, core.ReasonHandler, core.ReasonRoute, core.ReasonRequests, reasonLegacy, core.ReasonStatus} {
-				most[reason]++ // it may have left in part
-			}
+			exactly(v.reason)
 		}
 	}
 	if m.e.last {
-		reason := core.ReasonDrain
-		if m.connections[with[len(with)-1].connection].marked {
-			reason = core.ReasonRoute
+		switch c := m.connections[with[len(with)-1].connection]; {
+		case c.marked:
+			exactly(core.ReasonRoute)
+		case c.vague:
+			atMost(core.ReasonDrain, core.ReasonRoute)
+		default:
+			exactly(core.ReasonDrain)
 		}
-		least[reason]++
-		most[reason]++
 	}
 	for reason, n := range m.e.ctl.Stats().Closes {
 		if n < least[reason] || n > most[reason] {

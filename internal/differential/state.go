@@ -100,6 +100,11 @@ func (s *state) happened(kind eventKind) bool {
 	return slices.Contains(s.events, event{kind, false})
 }
 
+// happenedEver reports whether an event came, in time or not.
+func (s *state) happenedEver(kind eventKind) bool {
+	return slices.ContainsFunc(s.events, func(e event) bool { return e.kind == kind })
+}
+
 func (s *state) logf(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
