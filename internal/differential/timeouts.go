@@ -8,23 +8,30 @@ import (
 	"time"
 )
 
-func timeoutHandler(_ *env, _ place, next http.Handler) http.Handler {
-	return http.TimeoutHandler(next, time.Hour, "timeout")
-}
+func timeoutHandler(e *env, _ place, next http.Handler) http.Handler { return e.timeoutHandler(next) }
 
 // firingTimeoutHandler is TimeoutHandler whose time is over when the handler gets
 // stuck.
 func firingTimeoutHandler(e *env, _ place, next http.Handler) http.Handler {
+	handler := e.timeoutHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isPart(r) {
+			r = r.WithContext(&stuckContext{r.Context(), e.state(r)})
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// timeoutHandler is TimeoutHandler, whose time is never over. It leaves its handler
+// alone all the same when the one of a TimeoutHandler above it is, so that the
+// client has to wait for the handler in either case.
+func (e *env) timeoutHandler(next http.Handler) http.Handler {
 	handler := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer e.state(r).unwinding.Done()
 		next.ServeHTTP(w, r)
 	}), time.Hour, "timeout")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := e.state(r)
-		s.unwinding.Add(1)
-		if !isPart(r) {
-			r = r.WithContext(&stuckContext{r.Context(), s})
-		}
+		e.state(r).unwinding.Add(1)
 		handler.ServeHTTP(w, r)
 	})
 }
