@@ -41,10 +41,11 @@ func checkRandom(t *testing.T, programs int64, duration time.Duration, how compa
 			t.Fatal(err)
 		}
 		t.Logf("%v", decode(data))
-		check(t, data, how)
+		check(t, data, how, new(bool))
 		return
 	}
 	var n atomic.Int64
+	var reported bool
 	var workers sync.WaitGroup
 	end := time.Now().Add(duration)
 	// Some programs wait half a second for net/http, which they can do together.
@@ -58,7 +59,7 @@ func checkRandom(t *testing.T, programs int64, duration time.Duration, how compa
 				case full:
 					seed = rand.Uint64()
 				}
-				check(t, randomBytes(seed), how)
+				check(t, randomBytes(seed), how, &reported)
 			}
 		})
 	}
