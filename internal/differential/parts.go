@@ -61,10 +61,12 @@ func background(what string) func(*call) {
 	return func(c *call) {
 		ctx := context.WithoutCancel(c.r.Context())
 		r := c.r
+		c.jobs++
+		job := strconv.Itoa(c.jobs) // two at the same time must not find each other's in a cache
 		c.later(func() {
 			c := &call{e: c.e, r: r, state: c.state}
-			c.e.background(c.number+1, func() { c.serveParts(ctx, what, "later", 2) })
-			c.serveParts(ctx, what, "after", 1)
+			c.e.background(c.number+1, func() { c.serveParts(ctx, what, job+"later", 2) })
+			c.serveParts(ctx, what, job+"after", 1)
 		})
 	}
 }

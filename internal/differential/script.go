@@ -19,6 +19,7 @@ type call struct {
 	// The trailer of a response that declared one is written at the end.
 	trailer bool
 	told    bool // a drain has told the stream to leave, or may have
+	jobs    int  // how often it has begun background work
 }
 
 // serve runs the script of the request.
