@@ -151,6 +151,9 @@ func (p *program) settleScript(r *request, above traits) {
 			o.early && p.http2 && r.send == abandoned || // a race within net/http
 			// What is unread resets the connection, and with it what the sockets hold.
 			o.dies && floods && (r.body == bigBody || r.send == split) ||
+			// A proxy sends the body behind the header, and its backend, which is to
+			// close, reads none that its handler leaves.
+			o.floods && above.detaches && r.body != noBody ||
 			o.switches && (r.version != http11 || r.expect || commits) ||
 			// What a proxy passes on, and when, is its own affair.
 			above.detaches && (o.parts || o.early || o.duplex || o.cuts || o.chunks || o.awaits || o.marks && commits) ||
