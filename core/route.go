@@ -261,15 +261,14 @@ func (e *Exchange) joins(owner *Exchange) {
 	}
 }
 
-// report asks for the route that an adapter has given, once, before its router
-// recycles it.
+// report asks for a part's route, once, before its router recycles it.
 func (e *Exchange) report() {
 	c := e.controller()
 	if c.rules&needsRoute == 0 || e.rare.asked.Swap(true) {
 		return
 	}
 	when := uint32(stateRouted)
-	if e.kind == partKind && e.state.Load()&stateElsewhere != 0 {
+	if e.state.Load()&stateElsewhere != 0 {
 		when = 0
 	}
 	if e.decider().noteRoute(c, e.routePattern(), when, func() pattern.Request { return e.routeRequest(c) }) {
