@@ -43,7 +43,9 @@ type Conn struct {
 	// The announcement, also under mu.
 	reason      string
 	pings       uint8       // of ours that have been written
-	confirmed   bool        // the client has acknowledged all of them
+	answers     bool        // the client has acknowledged one of them
+	confirmed   bool        // the client has acknowledged the first two of them
+	unread      bool        // a response has ended behind the last of them
 	interrupted bool        // a read deadline of ours stands
 	since       time.Time   // the present step
 	heard       time.Time   // something ended or, from told on, was read
@@ -109,7 +111,7 @@ func (c *Conn) interpose() error {
 		}
 		c.mu.Lock()
 		c.rest = c.next()
-		last := c.step() == named && c.streams.none() && !c.pushes
+		last := c.finished()
 		c.mu.Unlock()
 		if last {
 			c.shutWrite()

@@ -18,7 +18,10 @@ import (
 //     client had sent it.
 //  5. The server answers with a GOAWAY of its own, which names the last stream
 //     that it has seen, and serves what is open.
-//  6. Behind the last response our direction ends, and then the connection.
+//  6. Behind the last response our direction ends, and then the connection. Node's
+//     client may take that end from TLS before the frames in front of it, which wait
+//     while it writes. So where a response has ended behind the last PING there is
+//     another one, and our direction ends when that is acknowledged.
 //
 // A GOAWAY of the server's own at an earlier step, such as for its IdleTimeout, is
 // step 5. No step waits for the client without a bound: see [Conn.deadline].
@@ -35,6 +38,8 @@ const (
 	leaving                 // 4: the server's GOAWAY waits for a place between the client's frames
 	left                    // 4: the server has it
 	named                   // 5
+	closing                 // 6: the last PING has left
+	parting                 // 6: it is acknowledged
 	shut                    // 6: what the server still writes goes nowhere
 	over                    // closed, or ended by the server for an error: nothing of ours follows
 )
@@ -230,6 +235,7 @@ func (c *Conn) timeout() {
 // streamEnded follows the end of a stream in one direction or both.
 func (c *Conn) streamEnded(stream uint32, in directions) {
 	responded := c.streams.end(stream, in)
+	c.unread = c.unread || responded
 	switch c.step() {
 	case serving: // the timer of an idle limit comes early enough
 		c.heard = time.Now()
@@ -296,17 +302,33 @@ func (c *Conn) next() []byte {
 	case asking:
 		c.pings = 2
 		return ping(2)
+	case named:
+		if c.silent() && c.unread && c.answers {
+			c.pings = 3
+			return ping(3)
+		}
 	}
 	return nil
 }
 
+// finished reports whether our direction ends at the present place.
+func (c *Conn) finished() bool {
+	return c.step() == parting || c.step() == named && c.silent() && !(c.unread && c.answers)
+}
+
+// silent reports whether the server has no response to write any more.
+func (c *Conn) silent() bool { return c.streams.none() && !c.pushes }
+
 // passed follows that what next returned has left.
 func (c *Conn) passed() {
+	c.unread = false
 	switch c.step() {
 	case telling:
 		c.enter(told)
 	case asking:
 		c.enter(asked)
+	case named:
+		c.enter(closing)
 	}
 }
 
@@ -316,12 +338,18 @@ func (c *Conn) acknowledged(number uint64) {
 	if number != uint64(c.pings) {
 		return
 	}
+	c.answers = true
 	switch c.step() {
 	case telling, told:
 		c.enter(pausing)
 	case asking, asked:
 		c.confirmed = true
 		c.enter(leaving)
+	case named, closing:
+		if number == 3 { // it may be late with the others
+			c.enter(parting)
+			go c.flush()
+		}
 	}
 }
 

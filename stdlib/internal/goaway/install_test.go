@@ -57,6 +57,7 @@ func TestStreamsOpenedBetweenTheTwoGoAwaysAreServed(t *testing.T) {
 			c.WriteData(stream, true, []byte("body"))
 			c.wantAnswer(stream)
 		}
+		c.wantPing()()
 		c.wantEnd()
 	})
 }
@@ -80,6 +81,7 @@ func TestStreamsOpenedAfterTheAcknowledgementAreCountedAndNotServed(t *testing.T
 		c.request(5, http.MethodGet)
 		c.WriteData(1, true, nil)
 		c.wantAnswer(1)
+		c.wantPing()()
 		c.wantEnd()
 		if n := conn.Ignored(); n != 2 || len(served) != 1 {
 			t.Fatalf("%d counted as ignoring, %d served; want 2 and 1", n, len(served))
@@ -232,11 +234,62 @@ func TestAClientThatKeepsTheConnectionDoesNotDelayItsEnd(t *testing.T) {
 		c.wantGoAway(1)
 		c.WriteData(1, true, nil)
 		c.wantAnswer(1)
+		c.wantPing()()
 		c.wantEnd()
 		if waited := time.Since(start); waited != lastResponses+pause {
 			t.Errorf("ended after %v; net/http alone takes another second", waited)
 		}
 	})
+}
+
+// Node's client answers the first GOAWAY with one of its own, so that the server names
+// the last stream before any PING is acknowledged.
+func TestALateAcknowledgementEndsNothing(t *testing.T) {
+	overPipe(t, true, func(t *testing.T, s *server, c *client) {
+		c.request(1, http.MethodPost)
+		synctest.Wait()
+		(<-s.conns).Announce(debug)
+		c.wantGoAway(maxStreamID)
+		acknowledge := c.wantPing()
+		c.WriteGoAway(0, http2.ErrCodeNo, nil)
+		c.wantGoAway(1)
+		acknowledge()
+		synctest.Wait()
+		c.WriteData(1, true, nil)
+		c.wantAnswer(1)
+		c.wantPing()()
+		c.wantEnd()
+	})
+}
+
+// Node's client may take the end from TLS before the frames in front of it, which
+// wait while it writes, and fails the response.
+func TestOurDirectionEndsWhenTheLastResponseWasRead(t *testing.T) {
+	for name, test := range map[string]struct{ acknowledged, ended time.Duration }{
+		"it is acknowledged":     {300 * time.Millisecond, 300 * time.Millisecond},
+		"it is not acknowledged": {time.Hour, time.Second}, // net/http's own patience
+	} {
+		t.Run(name, func(t *testing.T) {
+			overPipe(t, true, func(t *testing.T, s *server, c *client) {
+				c.request(1, http.MethodPost)
+				synctest.Wait()
+				(<-s.conns).Announce(debug)
+				c.wantGoAway(maxStreamID)
+				c.wantPing()()
+				c.wantPing()()
+				c.wantGoAway(1)
+				c.WriteData(1, true, nil)
+				c.wantAnswer(1)
+				start := time.Now()
+				acknowledge := time.AfterFunc(test.acknowledged, c.wantPing())
+				defer acknowledge.Stop()
+				c.wantEnd()
+				if waited := time.Since(start); waited != test.ended {
+					t.Errorf("ended after %v, want %v", waited, test.ended)
+				}
+			})
+		})
+	}
 }
 
 func TestAClientThatStallsWithinAFrameDoesNotKeepTheConnection(t *testing.T) {
