@@ -200,6 +200,7 @@ more_debian_packages() {
   jar() { [[ -e /usr/share/java/$1.jar ]] || missing+=("$2"); }
   command -v wrk >/dev/null || missing+=(wrk)
   command -v firefox-esr >/dev/null || missing+=(firefox-esr)
+  /usr/bin/python3 -c 'import h2' 2>/dev/null || missing+=(python3-h2) # for httpx over HTTP/2
   jar httpclient5 libhttpclient5-java
   jar okhttp libokhttp-java
   install_debian_packages "${missing[@]}"

@@ -173,9 +173,12 @@ func startNode22(kind string) startTraffic {
 }
 
 func startPython(kind string) startTraffic {
-	module, _, _ := strings.Cut(kind, "-")
+	module, protocol, _ := strings.Cut(kind, "-")
 	return func(t *testing.T, to traffic, b *book) func() {
 		t.Helper()
+		if protocol != "" {
+			findPython(t, protocol) // httpx takes it from a module of this name
+		}
 		return startProgram(t, to, b, findPython(t, module), "testdata/client.py", kind)
 	}
 }
