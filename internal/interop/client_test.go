@@ -75,7 +75,11 @@ var (
 		{"libsoup idempotent", startSoup},
 	}...)
 	moreHTTP1Clients = []client{
+		{"Node undici fetch", startNode("undici-fetch")},
+		{"Node undici pipelining", startNode("undici-pipelining")},
 		{"Node22 undici Pool", startNode22("undici8")},
+		{"Node22 undici fetch", startNode22("undici8-fetch")},
+		{"Node22 undici pipelining", startNode22("undici8-pipelining")},
 		{"Node axios", startNode("axios")},
 		{"Node got", startNode("got")},
 		{"Node agentkeepalive", startNode("agentkeepalive")},
@@ -88,6 +92,11 @@ var (
 		{"Firefox fetch", startBrowser(firefox)},
 	}
 )
+
+// pipelining are the clients that send a request before the one in front of it is
+// answered: what they have sent behind the announced answer is not executed, and they
+// send it again.
+var pipelining = []string{"Node undici pipelining", "Node22 undici pipelining"}
 
 // startProgram starts a program that takes the traffic as its arguments, prints a
 // line for each request (its name, and after a tab the cause if it was lost), and
@@ -116,6 +125,7 @@ var http2Clients = []client{
 	{"Node http2", startNode("http2")},
 	{"Node undici allowH2", startNode("undici-h2")},
 	{"Node22 undici allowH2", startNode22("undici8-h2")},
+	{"Node got http2", startNode("got-h2")},
 	{"Python httpx http2", startPython("httpx-h2")},
 	{"libsoup idempotent", startSoup},
 	{"Java HttpClient", startJava("Client", "HttpClient-h2")},

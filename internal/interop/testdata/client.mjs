@@ -1,10 +1,13 @@
 // Sends POSTs over keep-alive connections, and prints a line for each: its name,
 // and after a tab why it was lost.
 //
-//   node client.mjs agent|fetch|http2|undici|undici-h2|undici8|undici8-h2|axios|got|agentkeepalive URL WORKERS THINK_MS REQUESTS_EACH ANSWER
+//   node client.mjs KIND URL WORKERS THINK_MS REQUESTS_EACH ANSWER
 //
-// The last seven are packages of npm, in the versions of package.json, with their
-// own defaults; undici8 is that of node22/package.json, with the Node of it. Without a number of requests (0) it goes on until its standard input is closed.
+// KIND is agent, fetch or http2 of Node itself; or axios, got, got-h2, agentkeepalive,
+// undici, undici-fetch, undici-pipelining or undici-h2, packages of npm in the versions
+// of package.json, with their own defaults. undici8 and what begins so is that of
+// node22/package.json, with the Node of it. Without a number of requests (0) it goes
+// on until its standard input is closed.
 import http from 'node:http'
 import http2 from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,20 +43,35 @@ function byAgent(id) {
   })
 }
 
-async function byFetch(id) {
-  const response = await fetch(url, { method: 'POST', body, headers: { 'X-Request-Id': id } })
-  return { status: response.status, answer: await response.text() }
+const { pathname: path, origin } = new URL(url)
+
+function byFetch(fetch) {
+  return async (id) => {
+    const response = await fetch(url, { method: 'POST', body, headers: { 'X-Request-Id': id } })
+    return { status: response.status, answer: await response.text() }
+  }
 }
 
-// The connections of undici are 16, or on HTTP/2 four with eight streams each.
-async function byUndici(module, allowH2) {
-  const { Pool } = (await import(module)).default
-  const pool = new Pool(new URL(url).origin, allowH2
-    ? { allowH2, connections: 4, pipelining: 8, connect: { rejectUnauthorized: false } }
-    : { connections: 16 })
+// The connections of undici are 16, or on HTTP/2 four with eight streams each, or one
+// for each four workers that pipeline: only what is idempotent is sent so.
+const ofPool = {
+  plain: { connections: 16 },
+  h2: { allowH2: true, connections: 4, pipelining: 8, connect: { rejectUnauthorized: false } },
+  pipelining: { connections: Math.ceil(Number(workers) / 4), pipelining: 4 },
+}
+
+async function byUndici(module, use) {
+  const { Agent, Pool, fetch } = (await import(module)).default
+  if (use === 'fetch') {
+    const dispatcher = new Agent()
+    agents.push(() => dispatcher.close())
+    return byFetch((target, init) => fetch(target, { ...init, dispatcher }))
+  }
+  const pool = new Pool(origin, ofPool[use])
+  const idempotent = use === 'pipelining'
   agents.push(() => pool.close())
   return async (id) => {
-    const { statusCode, body: answer } = await pool.request({ path: '/', method: 'POST', body, headers: { 'x-request-id': id } })
+    const { statusCode, body: answer } = await pool.request({ path, method: 'POST', idempotent, body, headers: { 'x-request-id': id } })
     return { status: statusCode, answer: await answer.text() }
   }
 }
@@ -68,11 +86,11 @@ async function byAxios() {
   }
 }
 
-async function byGot() {
+async function byGot(connection) {
   const { got } = await import('got')
   return async (id) => {
     const { statusCode, body: answer } = await got.post(url, {
-      agent: { http: agent }, body, headers: { 'X-Request-Id': id }, throwHttpErrors: false,
+      ...connection, body, headers: { 'X-Request-Id': id }, throwHttpErrors: false,
     })
     return { status: statusCode, answer }
   }
@@ -102,7 +120,7 @@ async function byHTTP2(id, worker) {
 // once resolves to nothing where the request was not sent.
 function once(id, worker) {
   return new Promise((resolve, reject) => {
-    const stream = sessionOf(worker).request({ ':method': 'POST', 'x-request-id': id })
+    const stream = sessionOf(worker).request({ ':method': 'POST', ':path': path, 'x-request-id': id })
     let status
     let answer = ''
     stream.on('response', (headers) => { status = headers[':status'] })
@@ -125,14 +143,19 @@ const agents = []
 const exchange = await {
   agent: () => byAgent,
   agentkeepalive: () => byAgent,
-  fetch: () => byFetch,
+  fetch: () => byFetch(fetch),
   http2: () => byHTTP2,
-  undici: () => byUndici('undici', false),
-  'undici-h2': () => byUndici('undici', true),
-  undici8: () => byUndici(undici8, false),
-  'undici8-h2': () => byUndici(undici8, true),
+  undici: () => byUndici('undici', 'plain'),
+  'undici-fetch': () => byUndici('undici', 'fetch'),
+  'undici-pipelining': () => byUndici('undici', 'pipelining'),
+  'undici-h2': () => byUndici('undici', 'h2'),
+  undici8: () => byUndici(undici8, 'plain'),
+  'undici8-fetch': () => byUndici(undici8, 'fetch'),
+  'undici8-pipelining': () => byUndici(undici8, 'pipelining'),
+  'undici8-h2': () => byUndici(undici8, 'h2'),
   axios: byAxios,
-  got: byGot,
+  got: () => byGot({ agent: { http: agent } }),
+  'got-h2': () => byGot({ http2: true, https: { rejectUnauthorized: false } }),
 }[kind]()
 
 async function work(worker) {
