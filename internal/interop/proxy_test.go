@@ -23,6 +23,13 @@ type proxy struct {
 	// to RFC 9113 §6.8 for all of its requests: what they had not sent when GOAWAY
 	// came fails.
 	http2 bool
+	// first says that it uses the first replica alone.
+	first bool
+	// keepsNone says that it opens a connection to a replica for each POST.
+	keepsNone bool
+	// cutsLargeAnswers says that it answers POSTs with a part of a large answer now and
+	// then, and calls that whole: also where net/http alone ends no connection.
+	cutsLargeAnswers bool
 	// shutdownLoses says that plain Shutdown is certain to lose requests here.
 	shutdownLoses bool
 	// drain are the replicas' flags.
@@ -53,7 +60,7 @@ var (
 		{name: "Apache httpd", drain: serviceFlags, start: startHTTPD},
 	}
 	alsoCommonProxies = []proxy{
-		{name: "Caddy", drain: serviceFlags, start: startCaddy("")},
+		{name: "Caddy", cutsLargeAnswers: true, drain: serviceFlags, start: startCaddy("")},
 		{name: "Varnish", drain: serviceFlags, start: startVarnish},
 		{name: "ReverseProxy", drain: serviceFlags, start: startReverseProxy(false)},
 	}
@@ -62,9 +69,9 @@ var (
 		{name: "Caddy over HTTP/2", http2: true, drain: serviceFlags, start: startCaddy("h2c://")},
 		{name: "HAProxy over HTTP/2", healthChecks: true, http2: true, drain: lameDuckFlags, start: startHAProxyHTTP2},
 		{name: "Apache httpd over HTTP/2", http2: true, drain: serviceFlags, start: startHTTPDHTTP2},
-		{name: "Squid", drain: serviceFlags, start: startSquid},
-		{name: "Traffic Server", drain: serviceFlags, start: startTrafficServer},
-		{name: "lighttpd", drain: serviceFlags, start: startLighttpd},
+		{name: "Squid", keepsNone: true, drain: serviceFlags, start: startSquid},
+		{name: "Traffic Server", first: true, drain: serviceFlags, start: startTrafficServer},
+		{name: "lighttpd", keepsNone: true, drain: serviceFlags, start: startLighttpd},
 	}
 )
 
