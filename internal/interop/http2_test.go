@@ -1,9 +1,14 @@
 package interop
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,27 +108,83 @@ func lostOnTheWire(t *testing.T, wire *wire, requests, answered int) int {
 	return sent - answered
 }
 
+// Node's client, and at full size those of docs/clients.md.
 func TestClosesOutsideADrainOverHTTP2(t *testing.T) {
-	for _, rule := range rules {
-		t.Run(rule.name, func(t *testing.T) {
+	clients := http2ClientsOfFullSize()
+	if clients == nil {
+		clients = []client{{"Node http2", startNode("http2")}}
+	}
+	for _, client := range clients {
+		for _, rule := range rules {
+			t.Run(client.name+"/"+rule.name, func(t *testing.T) {
+				t.Parallel()
+				r, lost := closeOverHTTP2(t, client, rule, 16, 20)
+				if lost > 0 && slices.Contains(goOnAtGoAway, client.name) {
+					t.Errorf("%d requests that were sent were lost", lost)
+				}
+				if r.lost > 0 && client.name == "Node http2" {
+					t.Errorf("a client that sends again what it had not sent lost requests: %v", r)
+				}
+			})
+		}
+	}
+}
+
+// With one request at a time, each of which ends its connection, no client fails what
+// was executed. Of those to whom any GOAWAY is a failure some fail a request that
+// crosses it, and fewer than where the handler sets Connection: close by itself.
+func TestASensitiveRouteOverHTTP2WithOneRequestAtATime(t *testing.T) {
+	for _, client := range http2ClientsOfFullSize() {
+		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBook()
-			server := startObserved(t, b, true, rule.options...)
-			wire := startWire(t, server.address)
-			startNode("http2")(t, traffic{url: "https://" + wire.address + "/", workers: 16, each: 40, think: 5 * time.Millisecond, answer: answer}, b)()
-			r := b.result(t)
-			if lost := lostOnTheWire(t, wire, r.requests, r.requests-r.lost); lost > 0 {
-				t.Errorf("%d requests that were sent were lost", lost)
-			}
-			if r.lost > 0 {
-				t.Errorf("a client that sends again what it had not sent lost requests: %v", r)
-			}
-			server.end(t)
-			if closes := server.ctl.Stats().Closes[rule.reason]; closes < 2 {
-				t.Errorf("%d connections were closed for %s, want 2 or more", closes, rule.reason)
+			r, _ := closeOverHTTP2(t, client, sensitive, 1, 100)
+			byHand := newBook()
+			client.start(t, traffic{url: "https://" + startByHand(t, byHand) + "/", workers: 1, each: 100, think: 5 * time.Millisecond, answer: answer}, byHand)()
+			plain := byHand.added()
+			t.Logf("%s, Connection: close by hand: %v", t.Name(), plain)
+			if r.lostExecuted > 0 && (!slices.Contains(failAtGoAway, client.name) || r.lostExecuted >= plain.lostExecuted) {
+				t.Errorf("%d requests were executed and are said to have failed, %d by hand: %v", r.lostExecuted, plain.lostExecuted, r)
 			}
 		})
 	}
+}
+
+// failAtGoAway are the clients to whom any GOAWAY is a failure.
+var failAtGoAway = []string{"Node undici allowH2", "Java HttpClient", "Python httpx http2"}
+
+// startByHand starts a server of net/http alone.
+func startByHand(t *testing.T, b *book) (address string) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		b.replica(executedPrefix + r.Header.Get(idHeader))
+		w.Header().Set("Connection", "close")
+		io.WriteString(w, answer)
+	}))
+	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{clienttest.Certificate()}}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
+}
+
+// closeOverHTTP2 has a rule end a client's connections. lost are the requests that had
+// left the client.
+func closeOverHTTP2(t *testing.T, client client, rule rule, workers, each int) (r result, lost int) {
+	t.Helper()
+	b := newBook()
+	server := startAnswering(t, b, rule.expected(), true, rule.options...)
+	wire := startWire(t, server.address)
+	client.start(t, traffic{url: "https://" + wire.address + "/", workers: workers, each: each, think: 5 * time.Millisecond, answer: rule.expected()}, b)()
+	r = b.result(t)
+	t.Logf("%s: %v", t.Name(), r)
+	lost = lostOnTheWire(t, wire, r.requests, r.requests-r.lost)
+	server.end(t)
+	if closes := server.ctl.Stats().Closes[rule.reason]; closes < 2 {
+		t.Errorf("%d connections were closed for %s, want 2 or more", closes, rule.reason)
+	}
+	return r, lost
 }
 
 // certificateFlags makes files of the test certificate.
