@@ -161,11 +161,17 @@ func startNode(kind string) startTraffic {
 	return func(t *testing.T, to traffic, b *book) func() {
 		t.Helper()
 		if module, _, _ := strings.Cut(kind, "-"); slices.Contains([]string{"undici", "axios", "got", "agentkeepalive"}, module) {
-			if _, err := os.Stat("testdata/node_modules/" + module); err != nil {
-				t.Skipf("%s is not installed: run 'npm install --no-package-lock' in internal/interop/testdata, as .ci/run does", module)
-			}
+			findModule(t, module)
 		}
 		return startProgram(t, to, b, find(t, "node", "nodejs"), "testdata/client.mjs", kind)
+	}
+}
+
+// findModule skips a test where npm has not installed a package.
+func findModule(t *testing.T, module string) {
+	t.Helper()
+	if _, err := os.Stat("testdata/node_modules/" + module); err != nil {
+		t.Skipf("%s is not installed: run 'npm install --no-package-lock' in internal/interop/testdata, as .ci/run does", module)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"testing"
@@ -57,6 +58,22 @@ async def main():
             print(response.status, len(await response.read()))
 asyncio.run(main())`, url, file)
 	}},
+	{"Python httpx", func(t *testing.T, url, file string) *exec.Cmd {
+		return exec.Command(findPython(t, "httpx"), "-c", `
+import httpx, sys
+response = httpx.post(sys.argv[1], content=open(sys.argv[2], "rb").read())
+print(response.status_code, len(response.content))`, url, file)
+	}},
+	{"Node undici", func(t *testing.T, url, file string) *exec.Cmd {
+		findModule(t, "undici")
+		return exec.Command(find(t, "node", "nodejs"), "-e", `
+			require('./testdata/node_modules/undici').request(process.argv[1], { method: 'POST', body: require('fs').readFileSync(process.argv[2]) })
+				.then(async ({ statusCode, body }) => console.log(statusCode, (await body.arrayBuffer()).byteLength))
+				.catch((error) => console.log(error.code ?? error))
+				.finally(() => process.exit())`, url, file)
+	}},
+	{"Java HttpClient", uploadByJava("HttpClient")},
+	{"Java HttpURLConnection", uploadByJava("HttpURLConnection")},
 	{"Ruby Net::HTTP", func(t *testing.T, url, file string) *exec.Cmd {
 		return exec.Command(find(t, "ruby"), "-rnet/http", "-e", `
 			response = Net::HTTP.post(URI(ARGV[0]), File.binread(ARGV[1]))
@@ -71,15 +88,28 @@ asyncio.run(main())`, url, file)
 	}},
 }
 
+func uploadByJava(kind string) func(t *testing.T, url, file string) *exec.Cmd {
+	return func(t *testing.T, url, file string) *exec.Cmd {
+		return exec.Command(find(t, "java"), "testdata/Upload.java", kind, url, file)
+	}
+}
+
 // A handler that refuses an upload before it has read it: net/http would close
-// with input unread, and the reset takes the answer away.
+// with input unread, and the reset takes the answer away. That is run beside it, for
+// the log.
 func TestAnEarlyAnswerToAnUploadIsReadInFull(t *testing.T) {
 	ctl := servertest.NewController(t, core.OnStatus(http.StatusUnauthorized))
 	page := bytes.Repeat([]byte("x"), earlyAnswerSize)
-	address := servertest.ServeTracked(t, servertest.NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		w.Write(page)
-	})), ctl, servertest.Cleartext)
+	})
+	address := servertest.ServeTracked(t, servertest.NewHTTP(refuse), ctl, servertest.Cleartext)
+	byHand := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		refuse(w, r)
+	}))
+	t.Cleanup(byHand.Close)
 	want := fmt.Sprint(http.StatusUnauthorized, " ", earlyAnswerSize)
 	file := write(t, t.TempDir(), "upload", strings.Repeat("y", uploadSize))
 	t.Run("by", func(t *testing.T) {
@@ -90,6 +120,8 @@ func TestAnEarlyAnswerToAnUploadIsReadInFull(t *testing.T) {
 				if got := strings.TrimSpace(string(said)); err != nil || got != want {
 					t.Errorf("it said %q, want %q: %v", got, want, err)
 				}
+				said, err = uploader.command(t, byHand.URL+"/", file).Output()
+				t.Logf("%s, Connection: close by hand: %q, %v", uploader.name, strings.TrimSpace(string(said)), err)
 			})
 		}
 	})
