@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -608,6 +609,30 @@ func TestARouterIsNotAskedOnTheGoroutineThatAnswersInItsPlace(t *testing.T) {
 	}
 }
 
+// A middleware between the router's own may copy to the client what the handler
+// writes, on another goroutine.
+func TestARouterIsNotAskedBeforeItsHandlersHaveGivenTheFirstBytes(t *testing.T) {
+	c := newController(t, OnRoutes("/users/:id"))
+	router := &aRouter{}
+	w := exchange(c, requestOn(openConnection(c), "/other"), suppliedOf(c, router, func(w http.ResponseWriter, r *http.Request) {
+		source, handler := io.Pipe()
+		copying, copied := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(copied)
+			close(copying)
+			io.Copy(w, source)
+		}()
+		<-copying
+		router.route = "/users/:id"
+		io.WriteString(handler, "hello")
+		handler.Close()
+		<-copied
+	}))
+	if !w.announces() || router.asked != 1 {
+		t.Errorf("sent %v, asked %d times", w.sent, router.asked)
+	}
+}
+
 func TestAMiddlewareWithoutARouterSuppliesThePatternOfTheRequestAlone(t *testing.T) {
 	for _, proto := range []int{1, 2} {
 		for name, copies := range map[string]bool{"the request": false, "a copy": true} {
@@ -645,6 +670,14 @@ func TestOfTwoRoutersInTurnTheOneThatAnswersIsExempt(t *testing.T) {
 		if w.announces() {
 			t.Errorf("%s: sent %v", name, w.sent)
 		}
+	}
+}
+
+func TestAnExemptPatternCountsOnceForAPathAndItsRoute(t *testing.T) {
+	c := newController(t, OnRequestCount(1), Exempt("/health"))
+	exchange(c, requestOn(openConnection(c), "/health"), supplied(c, "/health", nothing))
+	if s := c.Stats(); s.Patterns[0].Matches != 1 {
+		t.Errorf("%+v", s.Patterns)
 	}
 }
 

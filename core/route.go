@@ -147,9 +147,9 @@ func (e *Exchange) noteRoute(c *Controller, route string, when uint32, request f
 	exempt := false
 	if c.atRoutes&pattern.AtRoute(route) != 0 {
 		q := request()
-		known, tally := e.newlySensitive()
-		sensitive = c.rules&hasRoutes != 0 && c.routes.LooseRoute(route, q, tally) && !known
-		exempt = c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, q)
+		known, exemptKnown := e.sensitive(), e.state.Load()&stateExemptPath != 0
+		sensitive = c.rules&hasRoutes != 0 && c.routes.LooseRoute(route, q, tallyOf(known)) && !known
+		exempt = c.rules&hasExempt != 0 && c.exempt.ExactRoute(route, q, tallyOf(exemptKnown))
 	}
 	if when != 0 {
 		e.noteExempt(when, exempt)
@@ -157,14 +157,13 @@ func (e *Exchange) noteRoute(c *Controller, route string, when uint32, request f
 	return sensitive
 }
 
-// newlySensitive reports whether the exchange is known to be sensitive, and what
-// to count of a question that may say so again: a pattern that has matched nothing
-// else, so that it does not look unused.
-func (e *Exchange) newlySensitive() (known bool, tally pattern.Tally) {
-	if e.sensitive() {
-		return true, pattern.Unseen
+// tallyOf is what to count of a question whose answer has been yes before, as about
+// the path: a pattern that has matched nothing else, so that it does not look unused.
+func tallyOf(known bool) pattern.Tally {
+	if known {
+		return pattern.Unseen
 	}
-	return false, pattern.Each
+	return pattern.Each
 }
 
 // beginPart begins an exchange that is part of another one. Its request's path
@@ -196,8 +195,8 @@ func (e *Exchange) reachesSensitivePath(c *Controller, r *http.Request) bool {
 	if c.rules&hasRoutes == 0 || c.routes.MissesPath(glanceAt(r)) {
 		return false
 	}
-	known, tally := e.newlySensitive()
-	return c.sensitivePath(r, tally) && !known
+	known := e.sensitive()
+	return c.sensitivePath(r, tallyOf(known)) && !known
 }
 
 // belongs reports whether the request of a part really is of the exchange that

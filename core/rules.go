@@ -156,7 +156,9 @@ func (c *config) sensitivePath(r *http.Request, tally pattern.Tally) bool {
 }
 
 // exemptPath asks Exempt about the request's path.
-func (c *config) exemptPath(r *http.Request) bool { return c.exempt.ExactPath(requestOf(r)) }
+func (c *config) exemptPath(r *http.Request) bool {
+	return c.exempt.ExactPath(requestOf(r), pattern.Each)
+}
 
 // patternStats returns nil where there are no patterns.
 func (c *config) patternStats() (stats []PatternStat) {

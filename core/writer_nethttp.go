@@ -213,14 +213,18 @@ type http1Writer struct{ *serverWriter }
 // which looks at so much of it before it writes the header (go.dev/issue/5660):
 // a source that fails at once, or has nothing, leaves the response to the handler,
 // and one that is the request's body may have to ask for a 100 Continue first.
-func (w http1Writer) ReadFrom(src io.Reader) (int64, error) {
+func (w http1Writer) ReadFrom(src io.Reader) (int64, error) { return w.readFrom(src, w) }
+
+// readFrom is ReadFrom whose first bytes go to a writer above, which may have to
+// say something before the commit.
+func (w http1Writer) readFrom(src io.Reader, above io.Writer) (int64, error) {
 	if w.over() {
 		return 0, http.ErrHandlerTimeout
 	}
 	e, state := w.exchange(), w.state.Load()
 	first := int64(0)
 	if state&stateCommitted == 0 || e.place == atTheEntry && untold(state) {
-		byWrite := struct{ io.Writer }{w}
+		byWrite := struct{ io.Writer }{above}
 		if e.place != somewhere && !e.readsFrom() {
 			buffer := copyBuffers.Get().(*[copySize]byte)
 			defer copyBuffers.Put(buffer)
@@ -396,8 +400,7 @@ func (s *supply) FlushError() error {
 }
 
 func (w *http1Supply) ReadFrom(src io.Reader) (int64, error) {
-	w.report()
-	return http1Writer{w.serverWriter}.ReadFrom(src)
+	return http1Writer{w.serverWriter}.readFrom(src, w)
 }
 
 func (w *http1Supply) Hijack() (net.Conn, *bufio.ReadWriter, error) {

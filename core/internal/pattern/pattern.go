@@ -236,7 +236,7 @@ func (s *Set) addRoute(c *counted) error {
 func (s *Set) LoosePath(r Request, tally Tally) bool { return s.matchPath(&r, loose, tally) }
 
 // ExactPath reports whether the request's path is one of the set, for Exempt.
-func (s *Set) ExactPath(r Request) bool { return s.matchPath(&r, exact, Each) }
+func (s *Set) ExactPath(r Request, tally Tally) bool { return s.matchPath(&r, exact, tally) }
 
 // LooseRoute reports whether the route that serves the request is one of the
 // set, for OnRoutes. An empty route is none.
@@ -246,8 +246,8 @@ func (s *Set) LooseRoute(route string, r Request, tally Tally) bool {
 
 // ExactRoute reports whether the route that serves the request is one of the
 // set, for Exempt. An empty route is none.
-func (s *Set) ExactRoute(route string, r Request) bool {
-	return route != "" && s.matchRoute(route, &r, exact, Each)
+func (s *Set) ExactRoute(route string, r Request, tally Tally) bool {
+	return route != "" && s.matchRoute(route, &r, exact, tally)
 }
 
 // view says what the string is that the tree is asked about.

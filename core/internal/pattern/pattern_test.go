@@ -41,9 +41,9 @@ func (s *Set) sensitive(route string, r Request) bool {
 
 func (s *Set) exempt(route string, r Request) bool {
 	if route != "" {
-		return s.ExactRoute(route, r)
+		return s.ExactRoute(route, r, Each)
 	}
-	return s.ExactPath(r)
+	return s.ExactPath(r, Each)
 }
 
 func TestPatternsAgainstRequests(t *testing.T) {
@@ -230,7 +230,7 @@ func FuzzRouteOfItself(f *testing.F) {
 		if r.Host, _, _ = strings.Cut(host, "/"); strings.Contains(r.Host, ":") {
 			return // hosts are compared without their port, by net/http as well
 		}
-		if !s.LooseRoute(pattern, r, Each) || !s.ExactRoute(pattern, r) {
+		if !s.LooseRoute(pattern, r, Each) || !s.ExactRoute(pattern, r, Each) {
 			t.Errorf("%q does not match itself", pattern)
 		}
 	})
@@ -243,9 +243,9 @@ func TestTheExamplesOfThePackageComment(t *testing.T) {
 	}
 	methods := map[string]func(s *Set, what string) bool{
 		"LoosePath":  func(s *Set, what string) bool { return s.LoosePath(onHost(what), Each) },
-		"ExactPath":  func(s *Set, what string) bool { return s.ExactPath(onHost(what)) },
+		"ExactPath":  func(s *Set, what string) bool { return s.ExactPath(onHost(what), Each) },
 		"LooseRoute": func(s *Set, what string) bool { return s.LooseRoute(what, request("POST", "/x"), Each) },
-		"ExactRoute": func(s *Set, what string) bool { return s.ExactRoute(what, request("POST", "/x")) },
+		"ExactRoute": func(s *Set, what string) bool { return s.ExactRoute(what, request("POST", "/x"), Each) },
 	}
 	line := regexp.MustCompile(`^//\t +(\S+)\s{2,}(\S+(?: \S+)?)\s{2,}(yes|no)\b`)
 	found, ask := 0, (func(*Set, string) bool)(nil)
@@ -275,7 +275,7 @@ func onHost(target string) Request {
 
 func TestARequestWithoutAPathIsOneForTheRoot(t *testing.T) {
 	s := newSet(t, "/{$}")
-	if !s.LoosePath(Request{}, Each) || !s.ExactPath(Request{}) || s.LooseRoute("", Request{}, Each) {
+	if !s.LoosePath(Request{}, Each) || !s.ExactPath(Request{}, Each) || s.LooseRoute("", Request{}, Each) {
 		t.Error("an empty path is not the root, or an empty route is a route")
 	}
 }
@@ -297,7 +297,7 @@ func TestMatchingDoesNotAllocate(t *testing.T) {
 	s := newSet(t, "/login", "POST h.com/admin/{id}", "/w/{id:[0-9]+}/*")
 	r := Request{Method: "POST", Host: "h.com", Path: "/admin/7"}
 	allocations := testing.AllocsPerRun(100, func() {
-		if !s.LoosePath(r, Each) || !s.ExactRoute("POST h.com/admin/{id}", r) || !s.LooseRoute("/w/{id:[0-9]+}/x", r, Each) {
+		if !s.LoosePath(r, Each) || !s.ExactRoute("POST h.com/admin/{id}", r, Each) || !s.LooseRoute("/w/{id:[0-9]+}/x", r, Each) {
 			t.Error("no match")
 		}
 	})
