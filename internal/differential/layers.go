@@ -33,6 +33,7 @@ type traits struct {
 	swaps      bool // the server's own request has another body
 	limits     bool // the request body
 	reads      bool // the whole request body, by itself
+	ends       bool // what is below has a context with an end of its own
 }
 
 // and has the traits of both.
@@ -58,6 +59,7 @@ func (t traits) and(o traits) traits {
 		swaps:      t.swaps || o.swaps,
 		limits:     t.limits || o.limits,
 		reads:      t.reads || o.reads,
+		ends:       t.ends || o.ends,
 	}
 }
 
@@ -90,8 +92,8 @@ var layers = []layer{
 	{name: "gin with its adapter", wrap: politeGin, traits: traits{adapted: true, routes: true, pools: true, delays: true}},
 	{name: "echo", wrap: echoRouter, traits: traits{once: true, routes: true, pools: true}},
 	{name: "echo with its adapter", wrap: politeEcho, traits: traits{once: true, adapted: true, routes: true, pools: true}},
-	{name: "http.TimeoutHandler that never fires", wrap: timeoutHandler, traits: traits{buffers: true, concurrent: true, copies: true, watches: true}},
-	{name: "http.TimeoutHandler", wrap: firingTimeoutHandler, traits: traits{buffers: true, concurrent: true, copies: true, watches: true, givesUp: true}},
+	{name: "http.TimeoutHandler that never fires", wrap: timeoutHandler, traits: traits{ends: true, buffers: true, concurrent: true, copies: true, watches: true}},
+	{name: "http.TimeoutHandler", wrap: firingTimeoutHandler, traits: traits{ends: true, buffers: true, concurrent: true, copies: true, watches: true, givesUp: true}},
 	{name: "a timeout of the program", wrap: ownTimeout, traits: traits{buffers: true, concurrent: true, givesUp: true}},
 	{name: "compression", wrap: compression(false)},
 	{name: "compression with Unwrap", wrap: compression(true)},
@@ -103,7 +105,7 @@ var layers = []layer{
 	{name: "recover", wrap: recovers},
 	{name: "http.MaxBytesHandler", wrap: maxBytes, traits: traits{limits: true, copies: true}},
 	{name: "WithContext", wrap: withContext, traits: traits{copies: true}},
-	{name: "Clone", wrap: clone, traits: traits{copies: true}},
+	{name: "Clone", wrap: clone, traits: traits{ends: true, copies: true}},
 	{name: "context in place", wrap: contextInPlace},
 	{name: "httptest.ResponseRecorder", wrap: recorder, traits: traits{buffers: true}},
 	{name: "http.StripPrefix", wrap: stripPrefix, traits: traits{copies: true, strips: true}},

@@ -111,6 +111,10 @@ func (m *model) judge(number int, r *result) (v verdict) {
 				after.asked = true
 				closeAfter = closeAfter || m.e.p.http2
 			}
+		case sawOthersRoute:
+			if c.requests > 1 { // the work is of the same connection
+				c.vague, after.vague = true, true
+			}
 		case sawSensitive, sawRoute:
 			switch {
 			case !e.late || m.e.p.served == untracked:

@@ -63,10 +63,25 @@ func background(what string) func(*call) {
 		r := c.r
 		c.jobs++
 		job := strconv.Itoa(c.jobs) // two at the same time must not find each other's in a cache
+		if next := c.number + 1; what == "login" && c.e.mistakes() && next < len(c.e.states) {
+			c.e.states[next].note(sawOthersRoute)
+		}
 		c.later(func() {
 			c := &call{e: c.e, r: r, state: c.state}
 			c.e.background(c.number+1, func() { c.serveParts(ctx, what, job+"later", 2) })
 			c.serveParts(ctx, what, job+"after", 1)
 		})
 	}
+}
+
+// mistakes reports whether background work may be taken for part of the HTTP/1
+// exchange under way, as Controller.Begin says: its context is never done, and a
+// layer above a middleware of ours gives it an end.
+func (e *env) mistakes() bool {
+	for i, l := range e.p.stack {
+		if l := layers[l]; (l.ours || l.adapted) && e.p.hasAbove(i, func(l layer) bool { return l.ends }) {
+			return !e.p.http2 && e.p.served != untracked
+		}
+	}
+	return false
 }

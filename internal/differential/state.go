@@ -30,6 +30,7 @@ const (
 	sawSensitive   eventKind = iota
 	sawRoute                 // the sensitive route, in a way that must be seen
 	sawHiddenRoute           // … in a way that may be seen
+	sawOthersRoute           // … of background work that may be taken for part of this
 	sawHealth                // the exempt route, in a way that must be seen
 	sawCloseAfter
 	sawStrayCloseAfter // CloseAfter with the context of a request that is over
