@@ -157,7 +157,7 @@ func (e *Exchange) serves(r *http.Request) bool {
 // same reports whether two routes are one. Comparing might panic where a program
 // has put a context of its own in the place of echo's.
 func same(a, b Route) bool {
-	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // begin is for a middleware on a connection with a record.

@@ -534,6 +534,25 @@ func TestARouteIsSuppliedOnceAndSaidSensitiveAsOftenAsOneLikes(t *testing.T) {
 	}
 }
 
+// A program may put a context of its own in the place of its framework's.
+func TestARouteThatCannotBeComparedIsSuppliedTwice(t *testing.T) {
+	for name, route := range map[string]Route{
+		"its type says so":      struct{ routeFunc }{func() string { return "/users/:id" }},
+		"what it holds says so": withState{&aRouter{route: "/users/:id"}, []string{"admin"}},
+	} {
+		c := newController(t, OnRoutes("/users/:id"))
+		w := exchange(c, requestOn(openConnection(c), "/other"), suppliedOf(c, route, suppliedOf(c, route, nothing)))
+		if s := c.Stats(); !w.announces() || s.Exchanges != 1 {
+			t.Errorf("%s: sent %v, %+v", name, w.sent, s)
+		}
+	}
+}
+
+type withState struct {
+	Route
+	state any
+}
+
 func TestASupplySaysWhenThereIsNobodyToTakeIt(t *testing.T) {
 	c := newController(t, OnRoutes("/users/:id"))
 	r, e := c.Begin(requestOn(openConnection(c), "/"))
