@@ -16,9 +16,9 @@ import (
 // its route and its Sensitive, and everything else about it does nothing. The
 // same holds for a request that a handler makes itself with the context of the
 // one that it serves. What it does counts for nobody once that exchange is
-// over, and where its context does not tell: on HTTP/1 one that can never be
-// done, as context.WithoutCancel makes it. One with an end of its own that is
-// derived from such a context is taken for one of the exchange under way.
+// over, and where neither its writer nor its context tells: on HTTP/1 one that can
+// never be done, as context.WithoutCancel makes it. One with an end of its own that
+// is derived from such a context is taken for one of the exchange under way.
 //
 // A nil Controller begins an Exchange that decides nothing.
 func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {

@@ -291,6 +291,40 @@ func TestAHandlerThatWasGivenUpHasNoSayOnceTheClientHasGoneAsWell(t *testing.T) 
 	}
 }
 
+// A middleware that sets a deadline, as chi's Timeout does, leaves the response to a
+// handler that takes longer, whatever other writer is in between.
+func TestARouteThatAnswersAfterADeadlineCounts(t *testing.T) {
+	const route = "/users/:id"
+	for name, router := range map[string]func(*Controller, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request){
+		"supplied": func(c *Controller, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+			return supplied(c, route, next)
+		},
+		"of a part": func(c *Controller, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(e *Exchange) { e.SetRoute(func() string { return route }) }, next)
+		},
+		"below another writer": func(c *Controller, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+			return func(w http.ResponseWriter, r *http.Request) { supplied(c, route, next)(unwrapping{w}, r) }
+		},
+	} {
+		for _, proto := range []int{1, 2} {
+			c := newController(t, OnRoutes(route))
+			r := requestOn(openConnection(c), "/")
+			r.ProtoMajor = proto
+			w := exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Millisecond)
+				defer cancel()
+				router(c, func(w http.ResponseWriter, r *http.Request) {
+					<-r.Context().Done()
+					io.WriteString(w, "late")
+				})(w, r.WithContext(ctx))
+			})
+			if !w.announces() {
+				t.Errorf("%s, HTTP/%d: sent %v", name, proto, w.sent)
+			}
+		}
+	}
+}
+
 func TestARouteIsTakenThoughTheClientHasGone(t *testing.T) {
 	c := newController(t, OnRoutes("/users/:id"))
 	r := requestOn(openConnection(c), "/")

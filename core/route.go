@@ -204,7 +204,8 @@ func (e *Exchange) reachesSensitivePath(c *Controller, r *http.Request) bool {
 // which is done when its exchange is over: what is derived from it shares its
 // Done channel, or is done no later. Background work with a context that is
 // never done may be of an earlier exchange, and a handler that was given up (by
-// http.TimeoutHandler) has no say in what is answered in its place.
+// http.TimeoutHandler) has no say in what is answered in its place. A part whose
+// writer leads to the exchange's own answers itself, whatever its context is.
 //
 // It is asked only where a part has something to say, because the first call of
 // Done makes the channel.

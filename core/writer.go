@@ -72,8 +72,11 @@ func (e *Exchange) partWriter(w http.ResponseWriter) http.ResponseWriter {
 	return e.wrap(w)
 }
 
+// lookWhere looks whether what a part writes to w is its owner's response.
 func (e *Exchange) lookWhere(w http.ResponseWriter) {
-	if e.rare.ctl.exchangeBelow(w) != e.rare.owner {
+	if e.rare.ctl.exchangeBelow(w) == e.rare.owner {
+		e.rare.joined = true
+	} else {
 		e.state.Or(stateElsewhere)
 	}
 }
