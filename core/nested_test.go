@@ -662,6 +662,35 @@ func TestARouterIsNotAskedOnTheGoroutineThatAnswersInItsPlace(t *testing.T) {
 	}
 }
 
+func TestARouterThatWasGivenUpHasNoSayOnceItsExchangeIsOver(t *testing.T) {
+	for name, router := range map[string]func(*Controller, string, func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request){
+		"supplied": supplied,
+		"of a part": func(c *Controller, route string, next func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(e *Exchange) { e.SetRoute(func() string { return route }) }, next)
+		},
+	} {
+		c := newController(t, OnRoutes("/users/:id"))
+		conn := openConnection(c)
+		begun, over, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		w := exchange(c, requestOn(conn, "/other"), func(w http.ResponseWriter, r *http.Request) {
+			go func() {
+				defer close(returned)
+				router(c, "/users/:id", func(http.ResponseWriter, *http.Request) {
+					close(begun)
+					<-over
+				})(w, r)
+			}()
+			<-begun
+			w.WriteHeader(http.StatusGatewayTimeout)
+		})
+		close(over)
+		<-returned
+		if reason, ok := conn.Mark(); ok || w.announces() {
+			t.Errorf("%s: sent %v, and the connection ends for the reason %q", name, w.sent, reason)
+		}
+	}
+}
+
 // A middleware between the router's own may copy to the client what the handler
 // writes, on another goroutine.
 func TestARouterIsNotAskedBeforeItsHandlersHaveGivenTheFirstBytes(t *testing.T) {

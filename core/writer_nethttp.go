@@ -352,12 +352,16 @@ func newSupply(w http.ResponseWriter, r *http.Request, route Route) (http.Respon
 	return s, &s.supply
 }
 
-// report asks for the route, once, and gives it to the exchange.
+// report asks for the route, once, and gives it to the exchange, unless that is over
+// and the router was given up.
 func (s *supply) report() {
 	if s.asked.Load() || s.asked.Swap(true) {
 		return
 	}
 	e := s.exchange()
+	if e.state.Load()&stateEnded != 0 {
+		return
+	}
 	c := e.controller()
 	if e.noteRoute(c, s.route.Path(), stateRouted, func() (q pattern.Request) {
 		if c.rules&byMethod != 0 {
