@@ -182,11 +182,14 @@ func (c *Connection) begin(r *http.Request) (*http.Request, *Exchange) {
 }
 
 func (c *Connection) beginOwn(r *http.Request, where place, known uint32) *Exchange {
-	e := &Exchange{kind: ownKind, place: where, conn: c, request: r, context: r.Context()}
-	e.look(c.ctl, r, known)
-	if c.ctl.rules&byHost != 0 {
-		e.rare = &rare{line: &requestLine{r.Method, r.Host}}
+	var e *Exchange
+	if c.ctl.rules&byHost == 0 {
+		e = new(Exchange)
+	} else {
+		e = newLined(r)
 	}
+	e.kind, e.place, e.conn, e.request, e.context = ownKind, where, c, r, r.Context()
+	e.look(c.ctl, r, known)
 	if u := c.underWay.Load(); u != nil {
 		c.note(u, r)
 	}

@@ -173,20 +173,15 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	if owner == nil {
 		return &nobodys
 	}
-	e := &struct {
-		Exchange
-		rare
-		requestLine
-	}{rare: rare{ctl: c, owner: owner}}
-	e.kind, e.Exchange.request, e.context, e.Exchange.rare = partKind, r, r.Context(), &e.rare
+	e := newLined(r)
+	e.kind, e.request, e.context, e.rare.ctl, e.rare.owner = partKind, r, r.Context(), c, owner
 	if c.rules&needsRoute != 0 {
-		e.requestLine, e.line = requestLine{r.Method, r.Host}, &e.requestLine
 		owner.surround()
 		if owner.reachesSensitivePath(c, r) {
 			e.Sensitive()
 		}
 	}
-	return &e.Exchange
+	return e
 }
 
 // reachesSensitivePath reports whether a request that a router gets is for a path
