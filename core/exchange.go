@@ -92,6 +92,7 @@ type rare struct {
 
 	asked  atomic.Bool // the route has been asked for
 	joined bool        // of a part: its writer has proved whose it is
+	inside bool        // of a part: it stands inside a router that gave its route ahead
 }
 
 // requestLine is what patterns ask of a request beside its route and its path.

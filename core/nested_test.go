@@ -447,6 +447,32 @@ func TestTheInnermostRouteIsExemptInWhateverOrderItIsKnown(t *testing.T) {
 	}
 }
 
+func TestAPartThatGivesNoRouteOfTheResponseHidesNoneThatWasGivenAhead(t *testing.T) {
+	for name, part := range map[string]func(*Controller) func(http.ResponseWriter, *http.Request){
+		"a middleware without a router": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(*Exchange) {}, respond(http.StatusOK))
+		},
+		"a router that found none": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			return twice(c, func(e *Exchange) { e.UseRoute(&aRouter{}) }, nothing)
+		},
+		"a sub-request": func(c *Controller) func(http.ResponseWriter, *http.Request) {
+			handler := twice(c, func(e *Exchange) { e.UseRoute(&aRouter{route: "/sub/:id"}) }, respond(http.StatusOK))
+			return func(_ http.ResponseWriter, r *http.Request) { handler(newFakeWriter(), r) }
+		},
+	} {
+		for exempt, kept := range map[string]bool{"/api/:id": true, "/mount/:rest": false, "/sub/:id": false} {
+			c := newController(t, OnRequestCount(1), Exempt(exempt))
+			w := exchange(c, requestOn(openConnection(c), "/api/7"), supplied(c, "/mount/:rest", func(w http.ResponseWriter, r *http.Request) {
+				c.Report(w, r, "/api/:id", false)
+				part(c)(w, r)
+			}))
+			if w.announces() == kept {
+				t.Errorf("%s, %s is exempt: sent %v", name, exempt, w.sent)
+			}
+		}
+	}
+}
+
 // aRouter is a router's own context, of which a route is asked.
 type aRouter struct {
 	route string

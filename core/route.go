@@ -176,7 +176,7 @@ func (c *Controller) beginPart(owner *Exchange, r *http.Request) *Exchange {
 	e := newLined(r)
 	e.kind, e.request, e.context, e.rare.ctl, e.rare.owner = partKind, r, r.Context(), c, owner
 	if c.rules&needsRoute != 0 {
-		owner.surround()
+		e.rare.inside = owner.surround()
 		if owner.reachesSensitivePath(c, r) {
 			e.Sensitive()
 		}
@@ -266,7 +266,11 @@ func (e *Exchange) report() {
 	if e.state.Load()&stateElsewhere != 0 {
 		when = 0
 	}
-	if e.decider().noteRoute(c, e.routePattern(), when, func() pattern.Request { return e.routeRequest(c) }) {
+	route := e.routePattern()
+	if e.rare.inside && (route == "" || when == 0) {
+		e.rare.owner.surroundNoMore()
+	}
+	if e.decider().noteRoute(c, route, when, func() pattern.Request { return e.routeRequest(c) }) {
 		e.Sensitive()
 	}
 }
@@ -278,7 +282,8 @@ func (e *Exchange) report() {
 //     ahead before: the last one counts.
 //  2. A part that will give its route later stands inside those, too, which
 //     stateRoutedOutside says from then on. What is given ahead afterwards is
-//     from further inside than the part itself.
+//     from further inside than the part itself. A part that gives none after all
+//     takes that back.
 //  3. When the response is written the innermost of these parts is the first to
 //     give its route.
 func (e *Exchange) noteExempt(when uint32, exempt bool) {
@@ -297,13 +302,27 @@ func (e *Exchange) noteExempt(when uint32, exempt bool) {
 	}
 }
 
-// surround makes those that have given their route ahead the outer ones of a part
-// that begins.
-func (e *Exchange) surround() {
+// surround makes those that have given their route the outer ones of what begins,
+// and reports whether one had given it ahead.
+func (e *Exchange) surround() (ahead bool) {
 	for {
 		state := e.state.Load()
 		given := state & (stateRoutedAhead | stateRouted)
-		if given == 0 || state&stateCommitted != 0 || e.state.CompareAndSwap(state, state&^given|stateRoutedOutside) {
+		if given == 0 || state&stateCommitted != 0 {
+			return false
+		}
+		if e.state.CompareAndSwap(state, state&^given|stateRoutedOutside) {
+			return given&stateRoutedAhead != 0
+		}
+	}
+}
+
+// surroundNoMore is for a part that turns out to have no route of the response: the
+// one that was given ahead is the innermost one again, unless another was given.
+func (e *Exchange) surroundNoMore() {
+	for {
+		state := e.state.Load()
+		if state&(stateRouted|stateCommitted) != 0 || e.state.CompareAndSwap(state, state|stateRoutedAhead) {
 			return
 		}
 	}
