@@ -37,8 +37,11 @@ func (e *Exchange) closeAfter(reason reasonIndex) bool {
 		e.rare.scope.asked.CompareAndSwap(0, uint32(reason))
 	}
 	state := e.state.Load()
-	if state&stateCommitted == 0 {
-		return state&stateSkipped == 0
+	switch {
+	case state&stateSkipped != 0:
+		return false
+	case state&stateCommitted == 0:
+		return true
 	}
 	if e.conn == nil || !e.conn.tells() || e.conn.bits.Load()&bitOpen == 0 {
 		return false

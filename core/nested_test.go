@@ -887,3 +887,25 @@ func TestASensitiveRouteThatIsFoundTooLateEndsNothingWhereItIsSkipped(t *testing
 		t.Errorf("the connection ends for the reason %q", reason)
 	}
 }
+
+func TestCloseAfterTheHeaderOfASkippedStreamLeavesTheAnnouncementToTheNextResponse(t *testing.T) {
+	c := newController(t)
+	conn := openConnection(c)
+	var told []Reason
+	conn.AnnounceWith(func(reason Reason) { told = append(told, reason) })
+	r := requestOn(conn, "/")
+	r.ProtoMajor = 2
+	exchange(c, r, func(w http.ResponseWriter, r *http.Request) {
+		c.Skip(w)
+		w.WriteHeader(http.StatusOK)
+		if CloseAfter(r.Context(), ReasonHandler) {
+			t.Error("CloseAfter says that the connection ends now")
+		}
+	})
+	if len(told) != 0 {
+		t.Errorf("told %v", told)
+	}
+	if exchange(c, r, nothing); len(told) != 1 || told[0] != ReasonHandler {
+		t.Errorf("told %v by the next response", told)
+	}
+}
