@@ -43,7 +43,7 @@ func (c *Controller) Begin(r *http.Request) (*http.Request, *Exchange) {
 // BeginInPlace is Begin for a framework that goes on with the request that it was
 // called with, whatever its middleware hands on, as echo's router does behind Pre.
 // Where Begin returns a copy, the request itself becomes that, and what it was is
-// the copy. Nobody else may be reading it meanwhile.
+// the copy. Nobody else may be reading it meanwhile. A nil Controller changes nothing.
 func (c *Controller) BeginInPlace(r *http.Request) *Exchange {
 	handed, e := c.Begin(r)
 	if handed != r {

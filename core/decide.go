@@ -8,12 +8,13 @@ import (
 
 // Commit takes the exchange's decision and, for a close, writes the
 // announcement into h, which must be the header that is about to be sent with
-// status. It is for a framework with a writer of its own; [Exchange.Writer]
-// calls it by itself. The first call with a final status counts, later calls do
-// nothing. A status from 100 to 199 other than 101 is not final and does
-// nothing either (RFC 9110 §15.2). 101 announces nothing; a writer whose
-// connection was hijacked says so with it. Where the exchange does not decide,
-// it does nothing. What it has changed in h can be taken back behind the write.
+// status. It is for a framework with a writer of its own; that of
+// [Exchange.Writer] does the same by itself. The first call with a final status
+// counts, later calls do nothing. A status from 100 to 199 other than 101 is not
+// final and does nothing either (RFC 9110 §15.2). 101 announces nothing; a writer
+// whose connection was hijacked says so with it. Where the exchange does not
+// decide, it does nothing. What it has changed in h can be taken back behind the
+// write.
 func (e *Exchange) Commit(h http.Header, status int) (change HeaderChange) {
 	if !final(status) || !e.Decides() {
 		return change
@@ -38,7 +39,8 @@ func (c HeaderChange) Changed() bool { return c.override.Changed() }
 // TakeBack puts the map into its former state, so that a cache or a logger that
 // keeps it does not keep the announcement. It is called when the header has been
 // written to w. Where that is none of net/http's own writers, which have taken
-// their copy by then, it does nothing: another one may look at the map later.
+// their copy by then, it does nothing: another one may look at the map later. It may
+// be called again, and is for the goroutine that writes the response.
 func (c HeaderChange) TakeBack(w http.ResponseWriter) {
 	if c.Changed() && shapeOf(w) != oddShaped {
 		c.override.TakeBack()

@@ -16,8 +16,8 @@
 //
 // The package knows net/http's types and no framework. chiadapter, ginadapter,
 // echoadapter and echov5adapter tell it which route served a request; they are
-// written against [Controller.Begin], [Exchange], [Controller.Supply],
-// [Controller.Report] and [Controller.Skip].
+// written against [Controller.Begin], [Controller.BeginInPlace], [Exchange],
+// [Controller.Supply], [Controller.Report] and [Controller.Skip].
 //
 // # For servers
 //

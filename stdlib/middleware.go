@@ -12,9 +12,9 @@ import (
 //
 // It neither buffers nor delays anything. It costs one allocation per request, none
 // where the server is tracked and no middleware above has put a request or a writer
-// of its own in the place of the server's. It is safe for concurrent use. The ResponseWriter that handlers get has exactly the
-// optional interfaces of the one below. With a nil Controller the handler is
-// returned as it is.
+// of its own in the place of the server's. It is safe for concurrent use. The
+// ResponseWriter that handlers get has exactly the optional interfaces of the one
+// below. With a nil Controller the handler is returned as it is.
 //
 // Requests that no handler sees, such as OPTIONS * and those that net/http
 // answers by itself with a 4xx, see no middleware either.

@@ -24,7 +24,8 @@ import (
 //     another one, and our direction ends when that is acknowledged.
 //
 // A GOAWAY of the server's own at an earlier step, such as for its IdleTimeout, is
-// step 5. No step waits for the client without a bound: see [Conn.deadline].
+// step 5. No step waits for the client without a bound: see [Conn.deadline], and for
+// step 6 the second after which net/http closes a connection that has no stream left.
 type state uint32
 
 const (
