@@ -187,6 +187,33 @@ func TestAPostponedResponseCommitsWhenItIsWritten(t *testing.T) {
 	}
 }
 
+// As what echo's error handler answers below http.TimeoutHandler, whose writer keeps
+// it or throws it away.
+func TestAPostponedResponseThatWasGivenUpIsNotCountedAsAnnounced(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"with a status":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"without a status": func(w http.ResponseWriter) { io.WriteString(w, "failed") },
+	} {
+		for when, late := range map[string]bool{"in time": false, "too late": true} {
+			c := newController(t)
+			c.Drain()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			defer cancel()
+			_, e := c.Begin(requestOn(nil, "/").WithContext(ctx))
+			w := e.Writer(bareWriter{newFakeWriter()})
+			e.Postpone()
+			e.End()
+			if late {
+				cancel()
+			}
+			answer(w)
+			if n := c.Stats().Closes[ReasonDrain]; n == 0 != late {
+				t.Errorf("%s, %s: %d closes are counted", name, when, n)
+			}
+		}
+	}
+}
+
 func TestAPostponedResponseThatAHandlerAboveOvertookMakesTheNextOneAnnounce(t *testing.T) {
 	c := newController(t, OnStatus(500))
 	conn := openConnection(c)

@@ -62,7 +62,7 @@ func (e *Exchange) writeHeader(status int) {
 		o.TakeBack()
 	}
 	if before&stateEnded != 0 {
-		e.tell() // a postponed response
+		e.tellAtEnd() // a postponed response
 	}
 }
 
@@ -129,7 +129,7 @@ func (e *Exchange) concludeImplicitly(before uint32) {
 		o.TakeBack()
 	}
 	if before&stateEnded != 0 {
-		e.tell() // a postponed response
+		e.tellAtEnd() // a postponed response
 	}
 }
 
