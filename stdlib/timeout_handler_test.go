@@ -99,19 +99,22 @@ func TestTimeoutHandlerBelowTheMiddleware(t *testing.T) {
 
 // Such as an access log below http.TimeoutHandler, which answers meanwhile.
 func TestAHandlerThatIsGivenUpMayAskWhatIsAnnounced(t *testing.T) {
-	asked := make(chan struct{}, 20)
+	asked, answered := make(chan struct{}, 20), make(chan struct{}, 20)
 	ctl := servertest.NewController(t, core.OnRoutes("/login"))
 	srv := servertest.NewHTTP(http.TimeoutHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		core.Announced(r.Context())
 		asked <- struct{}{}
+		<-answered // who returns at once may still be in time
 	}), time.Millisecond, "late"))
 	client := clienttest.Dial(t, servertest.ServeTracked(t, srv, ctl, servertest.Cleartext))
+	defer close(answered)
 	for range cap(asked) {
 		client.Send(clienttest.Request("GET", "/"))
 		if r := client.Receive(); r.Status != http.StatusServiceUnavailable {
 			t.Fatalf("status %d", r.Status)
 		}
+		answered <- struct{}{}
 		clienttest.Receive(t, "the handler that was given up", asked)
 	}
 }
@@ -131,12 +134,15 @@ func TestWhatATimeoutHandlerAboveGivesUpIsNotCountedAsAnnounced(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl, left := servertest.NewController(t, core.OnRoutes("/slow")), make(chan struct{})
+			ctl := servertest.NewController(t, core.OnRoutes("/slow"))
+			left, tested := make(chan struct{}), make(chan struct{})
+			defer close(tested)
 			patient := http.TimeoutHandler(stdlib.Middleware(ctl)(servertest.Hello), clienttest.Patience, "")
 			given := stdlib.Middleware(ctl)(handler)
 			hurried := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				defer close(left)
 				given.ServeHTTP(w, r)
+				close(left)
+				<-tested // who returns at once may still be in time
 			}), soon, "too late")
 			address := serveBare(t, servertest.Cleartext, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Has("hurry") {
