@@ -129,7 +129,7 @@ func (p *program) settle(r *request, first bool) {
 func (p *program) settleScript(r *request, above traits) {
 	var script []int
 	commits, lost := above.flushes, false // the header has left, the body is not whole
-	floods := false
+	floods, closed := false, false
 	for _, i := range r.script {
 		o := ops[i]
 		var out bool
@@ -151,6 +151,8 @@ func (p *program) settleScript(r *request, above traits) {
 			o.early && p.http2 && r.send == abandoned || // a race within net/http
 			// What is unread resets the connection, and with it what the sockets hold.
 			o.dies && floods && (r.body == bigBody || r.send == split) ||
+			// net/http takes what is left of the body that it had for the next request.
+			o.swaps && closed && r.body == bigBody ||
 			// A proxy sends the body behind the header, and its backend, which is to
 			// close, reads none that its handler leaves.
 			o.floods && above.detaches && r.body != noBody ||
@@ -164,7 +166,7 @@ func (p *program) settleScript(r *request, above traits) {
 		}
 		script = append(script, i)
 		commits, lost = commits || o.commits, lost || o.swaps || o.closes || o.reads
-		floods = floods || o.floods
+		floods, closed = floods || o.floods, closed || o.closes
 		if o.ends {
 			break
 		}
