@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -128,6 +129,7 @@ func ExampleListener() {
 		fmt.Println(err)
 		return
 	}
+	io.Copy(io.Discard, response.Body) // without which the client would close the connection
 	response.Body.Close()
 	fmt.Println("connections:", ctl.Stats().Open)
 	http.DefaultClient.CloseIdleConnections()
