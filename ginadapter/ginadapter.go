@@ -28,6 +28,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -125,12 +126,12 @@ func (w *writer) commitAs(status int) {
 }
 
 // ginsOwn is the type of the writer that every gin.Context begins with.
-var ginsOwn = reflect.TypeOf(new(gin.Context).Copy().Writer)
+var ginsOwn = sync.OnceValue(func() reflect.Type { return reflect.TypeOf(new(gin.Context).Copy().Writer) })
 
 // written takes the announcement back once the header has left, unless a writer of
 // another middleware may still look at the map.
 func (w *writer) written() {
-	if !w.change.Changed() || reflect.TypeOf(w.ResponseWriter) != ginsOwn {
+	if !w.change.Changed() || reflect.TypeOf(w.ResponseWriter) != ginsOwn() {
 		return
 	}
 	if own, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok {
