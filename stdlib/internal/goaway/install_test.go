@@ -222,16 +222,23 @@ func (s *server) overWrappedPipe(t *testing.T, wrap func(net.Conn) net.Conn) net
 	return ours
 }
 
+// isToldItsLastStream opens stream 1, which stays open, and acknowledges what comes
+// until the server has named it in its second GOAWAY.
+func (c *client) isToldItsLastStream(s *server) {
+	c.Helper()
+	c.request(1, http.MethodPost)
+	synctest.Wait()
+	(<-s.conns).Announce(debug)
+	c.wantGoAway(maxStreamID)
+	c.wantPing()()
+	c.wantPing()()
+	c.wantGoAway(1)
+}
+
 func TestAClientThatKeepsTheConnectionDoesNotDelayItsEnd(t *testing.T) {
 	overPipe(t, true, func(t *testing.T, s *server, c *client) {
-		c.request(1, http.MethodPost)
-		synctest.Wait()
 		start := time.Now()
-		(<-s.conns).Announce(debug)
-		c.wantGoAway(maxStreamID)
-		c.wantPing()()
-		c.wantPing()()
-		c.wantGoAway(1)
+		c.isToldItsLastStream(s)
 		c.WriteData(1, true, nil)
 		c.wantAnswer(1)
 		c.wantPing()()
@@ -271,13 +278,7 @@ func TestOurDirectionEndsWhenTheLastResponseWasRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			overPipe(t, true, func(t *testing.T, s *server, c *client) {
-				c.request(1, http.MethodPost)
-				synctest.Wait()
-				(<-s.conns).Announce(debug)
-				c.wantGoAway(maxStreamID)
-				c.wantPing()()
-				c.wantPing()()
-				c.wantGoAway(1)
+				c.isToldItsLastStream(s)
 				c.WriteData(1, true, nil)
 				c.wantAnswer(1)
 				start := time.Now()
